@@ -1,0 +1,95 @@
+"""The one formula, and what an estimator is.
+
+Contract, the same for every estimator:
+
+    (surrogate, cost, logits, noise, context) -> Estimate(sample, cost, gradient)
+
+Estimators are pure: noise is an argument, nothing is stepped, `.backward()` is never called, and
+the caller's logits receive no gradient by stealth (they are detached on entry). `gradient` is the
+estimate of d E[f(b)] / d logits for every sample, so its mean over samples estimates the gradient
+and its variance comes free. It depends differentiably on the surrogate's parameters φ, and on
+nothing else, where grad mode is on: this is what `relax.variance.variance_objective` descends.
+
+The cost `f` maps b, or a relaxed value in [0, 1], of shape [replica, batch, latent] to
+[replica, batch]. It is a function of b alone; where f depends on θ directly as well, the caller
+adds ∂f/∂θ.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from relax.relaxations import BERNOULLI
+from relax.surrogates import SurrogateSpec, ZeroSurrogate
+
+
+class Estimate(NamedTuple):
+    """What an estimator returns for one noise."""
+
+    sample: Tensor  # b, hard: [replica, batch, latent]
+    cost: Tensor  # f(b): [replica, batch]
+    gradient: Tensor  # estimate of d E[f] / d logits, a sample: [replica, batch, latent]
+
+
+def control_variate_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+    """The score function corrected by a control variate c, unbiased for every c:
+
+        g = [f(b) - c(z~)] ∂ log p(b|θ) + ∂c(z) - ∂c(z~)
+
+    Source: Grathwohl et al., 2018 (arXiv 1711.00123), equation 7; the draft's (9) and (10) with
+    their signs and the first term put right. The derivatives are in the logits α, for Bernoulli
+    latents ∂z/∂α = 1. With coupled noise z~ is z in value, and c is evaluated once.
+
+    Args:
+        surrogate: c, a module with `value_and_slope(z, cost, context)` -> (c, ∂c/∂z).
+        cost: f, [replica, batch, latent] -> [replica, batch].
+        logits: [replica, batch, latent].
+        noise: `Noise`, independent or coupled.
+        context: what the surrogate may see besides z, [replica, batch, feature], or None.
+    """
+    logits = logits.detach()
+    z, b, z_tilde, dz_tilde = relaxation.draw(logits, noise)
+    f = cost(b)
+    c_tilde, slope_tilde = surrogate.value_and_slope(z_tilde, cost, context)
+    slope = slope_tilde
+    if z_tilde is not z:
+        _, slope = surrogate.value_and_slope(z, cost, context)
+    learning_signal = (f.detach() - c_tilde).unsqueeze(-1)
+    gradient = learning_signal * relaxation.score(logits, b) + slope - slope_tilde * dz_tilde
+    return Estimate(b, f, gradient)
+
+
+def pathwise_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+    """The reparameterization gradient of the surrogate itself, g = ∂c(z).
+
+    Unbiased for E[c(z)], hence biased for E[f(b)] wherever the two differ (Jang et al., 2017;
+    Maddison et al., 2017). Arguments and shapes as in `control_variate_estimate`.
+    """
+    z = relaxation.sample(logits.detach(), noise.u)
+    b = relaxation.threshold(z)
+    _, slope = surrogate.value_and_slope(z, cost, context)
+    return Estimate(b, cost(b), slope)
+
+
+def no_surrogate(spec: SurrogateSpec, generators) -> nn.Module:
+    """c = 0, for estimators that have nothing to learn."""
+    return ZeroSurrogate()
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A surrogate and the rule that turns it into a gradient.
+
+    Attributes:
+        estimate: the rule, with the contract at the top of this module.
+        surrogate: (SurrogateSpec, generators) -> module c; its parameters, if it has any, are
+            learned by descending the estimator's own variance.
+        unbiased: whether the gradient's expectation is the true gradient. The tests hold every
+            registered estimator to its word.
+    """
+
+    estimate: Callable[..., Estimate] = control_variate_estimate
+    surrogate: Callable[[SurrogateSpec, list], nn.Module] = no_surrogate
+    unbiased: bool = True

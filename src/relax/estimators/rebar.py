@@ -1,0 +1,12 @@
+"""REBAR (Tucker et al., 2017): the formula with c(z) = η f(σ(z/λ)); η and λ are learned."""
+
+from relax.estimators.formula import Estimator
+from relax.surrogates import RelaxedCost
+
+
+def learned_relaxation(spec, generators):
+    """η f(σ(z/λ)), learned."""
+    return RelaxedCost(spec, len(generators), learn=True)
+
+
+ESTIMATOR = Estimator(surrogate=learned_relaxation)

@@ -1,0 +1,19 @@
+"""RELAX (Grathwohl et al., 2018): the formula with a neural network for c.
+
+The network stands alone where f is a black box, or is added to REBAR's relaxation
+(`spec.add_relaxed_cost`) where f can be evaluated at relaxed values.
+"""
+
+from relax.estimators.formula import Estimator
+from relax.surrogates import Network, RelaxedCost, Sum
+
+
+def network_surrogate(spec, generators):
+    """r(z), or η f(σ(z/λ)) + r(z)."""
+    network = Network(spec, generators)
+    if not spec.add_relaxed_cost:
+        return network
+    return Sum(RelaxedCost(spec, len(generators), learn=True), network)
+
+
+ESTIMATOR = Estimator(surrogate=network_surrogate)

@@ -1,0 +1,1 @@
+"""The problems of the paper: their costs, parameters and training runs."""

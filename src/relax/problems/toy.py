@@ -1,0 +1,164 @@
+"""The toy problem (draft 4.1): minimise E[(b - t)²] over θ, b ~ Bernoulli(θ), one latent.
+
+Every replica is a seed; the logit starts at 0 and Adam follows one single-sample estimate a step.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from relax.exact import one_latent_moments
+from relax.registry import load_estimator
+from relax.relaxations import Noise
+from relax.replicas import parameter_generators, uniform_noise
+from relax.surrogates import SurrogateSpec
+from relax.training import adam, check_finite, descend_variance, progress
+from relax.variance import sample_moments
+
+BLOCK = 1000  # steps of noise drawn at once
+
+
+@dataclass(frozen=True)
+class ToySettings:
+    """Settings of a toy run, as the configuration names them (`toy:` in config.yaml)."""
+
+    target: float
+    estimator: str
+    seeds: range
+    steps: int = 10_000
+    learning_rate: float = 0.01
+    surrogate_learning_rate: float = 0.01
+    noise: str = "independent"
+    record_every: int = 200
+    variance_samples: int = 1000
+    spec: SurrogateSpec = SurrogateSpec()
+
+
+def squared_distance(target):
+    """f(b) = Σ_latent (b - t)²: [replica, batch, latent] -> [replica, batch]."""
+    return lambda b: (b - target).square().sum(-1)
+
+
+def expected_loss(theta, target):
+    """E[f(b)] = (1-θ) t² + θ (1-t)²."""
+    return (1 - theta) * target**2 + theta * (1 - target) ** 2
+
+
+def noise_block(seeds, purpose, index, samples, kind):
+    """`Noise` of `samples` draws of one latent: [replica, samples, 1]."""
+    u, v = uniform_noise(seeds, purpose, index, (2, samples, 1)).unbind(1)
+    return Noise(u, v if kind == "independent" else None)
+
+
+def train(settings, log=None):
+    """Train every seed side by side; a tidy table, one row a seed and recorded step.
+
+    Columns: estimator, target, noise, seed, step, theta, loss (the expected loss at θ),
+    gradient_variance (over fresh samples at the current θ and φ), exact_variance (the same by
+    quadrature).
+
+    Raises:
+        NonFiniteError: a cost or gradient stopped being finite.
+    """
+    estimator = load_estimator(settings.estimator)
+    seeds, cost = settings.seeds, squared_distance(settings.target)
+    surrogate = estimator.surrogate(settings.spec, parameter_generators(seeds))
+    logits = torch.zeros(len(seeds), 1, 1, dtype=torch.float64, requires_grad=True)
+    theta_optimizer = adam([logits], settings.learning_rate)
+    phi_optimizer = adam(surrogate.parameters(), settings.surrogate_learning_rate)
+    rows = []
+
+    def record(step):
+        with torch.no_grad():
+            theta = torch.sigmoid(logits).flatten()
+            loss = expected_loss(theta, settings.target)
+            fresh = noise_block(
+                seeds, "evaluation", step, settings.variance_samples, settings.noise
+            )
+            wide = logits.expand_as(fresh.u)
+            gradient = estimator.estimate(surrogate, cost, wide, fresh).gradient
+            measured = sample_moments(gradient).variance.flatten()
+            exact = one_latent_moments(estimator, surrogate, cost, logits, settings.noise).variance
+        columns = dict(step=step, theta=theta, loss=loss, gradient_variance=measured)
+        rows.append(pd.DataFrame({"seed": list(seeds), **columns, "exact_variance": exact}))
+        return f"loss {loss.mean():.5f}, theta {theta.mean():.4f}"
+
+    title = f"toy t={settings.target:g} {settings.estimator}"
+    with progress(title, settings.steps, log) as bar:
+        note = record(0)
+        for step in range(1, settings.steps + 1):
+            block, offset = divmod(step - 1, BLOCK)
+            if offset == 0:
+                draws = noise_block(seeds, "noise", block, BLOCK, settings.noise)
+                u_steps = draws.u.split(1, dim=1)
+                v_steps = [None] * BLOCK if draws.v is None else draws.v.split(1, dim=1)
+            noise = Noise(u_steps[offset], v_steps[offset])
+            estimate = estimator.estimate(surrogate, cost, logits, noise)
+            check_finite(
+                estimate.cost, estimate.gradient, step=step, seeds=seeds, estimator=settings.estimator
+            )
+            descend_variance(surrogate, phi_optimizer, estimate.gradient)
+            logits.grad = estimate.gradient.detach()
+            theta_optimizer.step()
+            if step % settings.record_every == 0 or step == settings.steps:
+                note = record(step)
+            bar.advance(note=note)
+    table = pd.concat(rows, ignore_index=True).sort_values(["seed", "step"], ignore_index=True)
+    for name, value in (
+        ("noise", settings.noise),
+        ("target", settings.target),
+        ("estimator", settings.estimator),
+    ):
+        table.insert(0, name, value)
+    return table
+
+
+def tune_relaxations(settings, theta, steps, points=201, log=None):
+    """Optimise c alone at a fixed θ, and tabulate it over the noise u (figure 2, right).
+
+    Rows of `settings.estimator` and of the cost itself; columns estimator ("cost" for f(H(z))),
+    target, noise, theta, seed, u, value. The surrogate c(z) is read at z = logit θ + logit u.
+
+    Raises:
+        NonFiniteError: a cost or gradient stopped being finite.
+    """
+    estimator = load_estimator(settings.estimator)
+    seeds, cost = settings.seeds, squared_distance(settings.target)
+    surrogate = estimator.surrogate(settings.spec, parameter_generators(seeds))
+    optimizer = adam(surrogate.parameters(), settings.surrogate_learning_rate)
+    logits = torch.full((len(seeds), 1, 1), theta, dtype=torch.float64).logit()
+    title = f"relaxation t={settings.target:g} {settings.estimator}"
+    with progress(title, steps, log) as bar:
+        for step in range(1, steps + 1):
+            noise = noise_block(seeds, "noise", step, 1, settings.noise)
+            estimate = estimator.estimate(surrogate, cost, logits, noise)
+            check_finite(
+                estimate.cost, estimate.gradient, step=step, seeds=seeds, estimator=settings.estimator
+            )
+            descend_variance(surrogate, optimizer, estimate.gradient)
+            bar.advance()
+    u = torch.from_numpy((np.arange(points) + 0.5) / points)
+    z = (logits + torch.logit(u).view(1, -1, 1)).expand(len(seeds), -1, -1)
+    with torch.no_grad():
+        c = surrogate(z, cost)
+        f = cost((z > 0).to(z.dtype))
+        variance = one_latent_moments(estimator, surrogate, cost, logits, settings.noise).variance
+    tables = [
+        pd.DataFrame(
+            {
+                "estimator": name,
+                "target": settings.target,
+                "noise": settings.noise,
+                "theta": theta,
+                "seed": seed,
+                "u": u.numpy(),
+                "value": values[row].numpy(),
+                "exact_variance": float(variance[row]) if name != "cost" else float("nan"),
+            }
+        )
+        for name, values in (("cost", f[:1]), (settings.estimator, c))
+        for row, seed in enumerate(seeds[: len(values)])
+    ]
+    return pd.concat(tables, ignore_index=True)

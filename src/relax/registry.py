@@ -1,0 +1,48 @@
+"""The estimators by name. Light to import: torch loads only when an estimator is asked for.
+
+Adding an estimator: one file that defines `ESTIMATOR` (see `relax/estimators/`), one line here,
+and its name in the configuration's list. The order of the lines fixes the colours of the figures,
+so new lines go to the end.
+"""
+
+import importlib
+from typing import NamedTuple
+
+from relax.errors import ConfigError
+
+
+class Entry(NamedTuple):
+    """Where an estimator lives and how figures and tables call it."""
+
+    module: str
+    label: str
+    max_latents: int | None = None  # the most latents it can handle; None: any number
+
+
+REGISTRY = {
+    "exact": Entry("relax.estimators.exact", "exact gradient", max_latents=16),
+    "reinforce": Entry("relax.estimators.reinforce", "REINFORCE"),
+    "concrete": Entry("relax.estimators.concrete", "Concrete"),
+    "rebar": Entry("relax.estimators.rebar", "REBAR"),
+    "relax": Entry("relax.estimators.relax", "RELAX"),
+}
+
+
+def estimator_names(latents=1):
+    """Names of the estimators that can handle this many latents, in the registry's order."""
+    return [
+        name
+        for name, entry in REGISTRY.items()
+        if entry.max_latents is None or latents <= entry.max_latents
+    ]
+
+
+def load_estimator(name):
+    """The `Estimator` of this name.
+
+    Raises:
+        ConfigError: no estimator has this name.
+    """
+    if name not in REGISTRY:
+        raise ConfigError(f"unknown estimator '{name}'; there are: {', '.join(REGISTRY)}")
+    return importlib.import_module(REGISTRY[name].module).ESTIMATOR

@@ -1,0 +1,130 @@
+"""Surrogates c(z): the control variates, as modules stacked by replica.
+
+A surrogate maps z [replica, batch, latent] to c [replica, batch], and gives its slope ∂c/∂z with
+it. Both depend differentiably on the surrogate's parameters φ where grad mode is on.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from relax.replicas import StackedLinear
+
+ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "elu": nn.functional.elu}
+
+
+@dataclass(frozen=True)
+class SurrogateSpec:
+    """What a surrogate needs to know about its problem.
+
+    Attributes:
+        latents: number of latents.
+        context: number of features that the network sees besides z.
+        hidden: widths of the network's hidden layers.
+        activation: "tanh", "relu" or "elu".
+        squash: the network sees 2σ(z/λ) - 1, with λ learned, instead of z.
+        add_relaxed_cost: RELAX adds its network to REBAR's η f(σ(z/λ)).
+        temperature: λ at the start (for Concrete: throughout).
+        scale: η at the start.
+    """
+
+    latents: int = 1
+    context: int = 0
+    hidden: tuple[int, ...] = (10,)
+    activation: str = "tanh"
+    squash: bool = True
+    add_relaxed_cost: bool = False
+    temperature: float = 0.5
+    scale: float = 1.0
+    dtype: torch.dtype = torch.float64
+
+
+class Surrogate(nn.Module):
+    """Base of the surrogates; `forward(z, cost, context)` -> c is the subclass's."""
+
+    def value_and_slope(self, z, cost, context=None):
+        """c(z) [replica, batch] and ∂c/∂z [replica, batch, latent].
+
+        The slope carries a graph (for ∂φ g²) only where the caller's grad mode is on.
+        """
+        keep_graph = torch.is_grad_enabled()
+        with torch.enable_grad():
+            z = z.detach().requires_grad_()
+            c = self(z, cost, context)
+            (slope,) = torch.autograd.grad(c.sum(), z, create_graph=keep_graph)
+        return (c, slope) if keep_graph else (c.detach(), slope)
+
+
+class ZeroSurrogate(Surrogate):
+    """c = 0: the control variate of REINFORCE."""
+
+    def forward(self, z, cost, context=None):
+        return z.new_zeros(z.shape[:2])
+
+    def value_and_slope(self, z, cost, context=None):
+        return self(z, cost), torch.zeros_like(z)
+
+
+class _Temperature(nn.Module):
+    """λ > 0, one a replica, kept as its logarithm so that learning cannot make it negative."""
+
+    def __init__(self, value, replicas, dtype, learn):
+        super().__init__()
+        log_value = torch.full((replicas, 1, 1), value, dtype=dtype).log()
+        self.log_temperature = nn.Parameter(log_value, requires_grad=learn)
+
+    def forward(self, z):
+        return torch.sigmoid(z * torch.exp(-self.log_temperature))
+
+
+class RelaxedCost(Surrogate):
+    """c(z) = η f(σ(z/λ)), the cost at a relaxed sample; η and λ one a replica."""
+
+    def __init__(self, spec, replicas, learn=True):
+        super().__init__()
+        self.relax = _Temperature(spec.temperature, replicas, spec.dtype, learn)
+        scale = torch.full((replicas, 1), spec.scale if learn else 1.0, dtype=spec.dtype)
+        self.scale = nn.Parameter(scale, requires_grad=learn)
+
+    def forward(self, z, cost, context=None):
+        return self.scale * cost(self.relax(z))
+
+
+class Network(Surrogate):
+    """c(z) = r(z, context), a multilayer perceptron; it never evaluates the cost."""
+
+    def __init__(self, spec, generators):
+        super().__init__()
+        replicas = len(generators)
+        self.activation = ACTIVATIONS[spec.activation]
+        self.relax = (
+            _Temperature(spec.temperature, replicas, spec.dtype, learn=True)
+            if spec.squash
+            else None
+        )
+        widths = [spec.latents + spec.context, *spec.hidden, 1]
+        self.layers = nn.ModuleList(
+            StackedLinear(inputs, outputs, generators, spec.dtype)
+            for inputs, outputs in zip(widths, widths[1:], strict=False)
+        )
+
+    def forward(self, z, cost=None, context=None):
+        h = z if self.relax is None else 2 * self.relax(z) - 1
+        if context is not None:
+            h = torch.cat([context, h], dim=-1)
+        *hidden, last = self.layers
+        for layer in hidden:
+            h = self.activation(layer(h))
+        return last(h).squeeze(-1)
+
+
+class Sum(Surrogate):
+    """The sum of surrogates."""
+
+    def __init__(self, *parts):
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, z, cost, context=None):
+        return sum(part(z, cost, context) for part in self.parts)

@@ -1,0 +1,98 @@
+"""What every training loop shares: one update of θ and φ, finite checks, and progress."""
+
+import sys
+import time
+from contextlib import contextmanager
+
+import torch
+from tqdm import tqdm
+
+from relax.errors import NonFiniteError
+from relax.variance import variance_objective
+
+
+def adam(parameters, learning_rate, beta2=0.999):
+    """Adam over stacked parameters: elementwise, so every replica keeps its own moments.
+
+    Returns None where there is nothing to learn.
+    """
+    parameters = [p for p in parameters if p.requires_grad]
+    if not parameters:
+        return None
+    return torch.optim.Adam(parameters, lr=learning_rate, betas=(0.9, beta2), fused=True)
+
+
+def descend_variance(surrogate, optimizer, gradient):
+    """One step of φ on the single-sample g².
+
+    `torch.autograd.grad` names φ, so nothing leaks into the model: g depends on the decoder's
+    weights too, through c(z) = η f(σ(z/λ)), and a plain `.backward()` would reach them.
+    """
+    if optimizer is None:
+        return
+    parameters = [p for p in surrogate.parameters() if p.requires_grad]
+    gradients = torch.autograd.grad(variance_objective(gradient).sum(), parameters)
+    for parameter, g in zip(parameters, gradients, strict=True):
+        parameter.grad = g
+    optimizer.step()
+
+
+def check_finite(cost, gradient, *, step, seeds, estimator):
+    """Stop a run whose cost or gradient is not finite.
+
+    Args:
+        cost: [replica, batch].
+        gradient: [replica, batch, latent].
+
+    Raises:
+        NonFiniteError: naming step, seed and estimator.
+    """
+    # A sum is finite only if every summand is: one cheap test, the search only where it fails.
+    if torch.isfinite(cost.sum() + gradient.sum()):
+        return
+    for row, seed in enumerate(seeds):
+        for name, value in (("cost", cost[row]), ("gradient", gradient[row])):
+            if not torch.isfinite(value).all():
+                raise NonFiniteError(
+                    f"the {name} stopped being finite at step {step}, seed {seed}, estimator "
+                    f"'{estimator}'. Lower the learning rate, or look for an overflow in the cost."
+                )
+
+
+class Progress:
+    """Progress of a long loop: a line in the log every few seconds, a bar in a terminal."""
+
+    def __init__(self, title, total, log=None, every=5.0):
+        self.title, self.total, self.log, self.every = title, total, log, every
+        self.started = self.last = time.monotonic()
+        self.done = 0
+        # disable=None: tqdm draws only where stderr is a terminal
+        self.bar = tqdm(total=total, desc=title, unit="step", disable=None, leave=False)
+
+    def advance(self, steps=1, note=""):
+        """Count steps; `note` is the state worth reading in the log."""
+        self.done += steps
+        self.bar.update(steps)
+        now = time.monotonic()
+        if self.log and (now - self.last > self.every or self.done >= self.total):
+            self.last = now
+            rate = self.done / max(now - self.started, 1e-9)
+            self.log.write(
+                f"{self.title}: step {self.done}/{self.total}, {rate:.0f} steps/s"
+                f"{', ' + note if note else ''}\n"
+            )
+            self.log.flush()
+
+    def close(self):
+        self.bar.close()
+
+
+@contextmanager
+def progress(title, total, log=None):
+    """A `Progress`, closed at the end; `log` is an open text file or None."""
+    bar = Progress(title, total, log)
+    try:
+        yield bar
+    finally:
+        bar.close()
+        sys.stderr.flush()

@@ -1,0 +1,28 @@
+"""The variance of a gradient estimator: the objective that surrogates descend, and its measure."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+def variance_objective(gradient):
+    """Sum over latents of the batch mean of g²: [replica, batch, latent] -> [replica].
+
+    The estimator is unbiased for every φ, so ∂φ Var(g) = ∂φ E[g²] = E[∂φ g²]: descending the
+    single-sample g² descends the variance (draft, equation 11, with its sign put right).
+    """
+    return gradient.square().mean(1).sum(-1)
+
+
+class Moments(NamedTuple):
+    """Moments of a gradient estimate, elementwise over the axes behind the sample axis."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+def sample_moments(gradient, dim=1):
+    """Mean and unbiased variance of per-sample gradients over their sample axis `dim`."""
+    variance, mean = torch.var_mean(gradient, dim=dim, correction=1)
+    return Moments(mean, variance)
