@@ -13,7 +13,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Bernoulli": "relaxations",
-    "Noise": "relaxations",
+    "Noise": "streams",
+    "NoiseStream": "streams",
     "Estimate": "estimators.formula",
     "Estimator": "estimators.formula",
     "control_variate_estimate": "estimators.formula",
@@ -24,7 +25,7 @@ _HOME = {
     "RelaxedCost": "surrogates",
     "Network": "surrogates",
     "ZeroSurrogate": "surrogates",
-    "uniform_noise": "replicas",
+    "uniform_noise": "streams",
     "parameter_generators": "replicas",
     "variance_objective": "variance",
     "sample_moments": "variance",

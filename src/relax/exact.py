@@ -6,7 +6,8 @@ from functools import cache
 import torch
 
 from relax.errors import ConfigError
-from relax.relaxations import BERNOULLI, Noise
+from relax.relaxations import BERNOULLI
+from relax.streams import Noise
 from relax.variance import Moments
 
 MAX_LATENTS = 16

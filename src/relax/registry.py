@@ -12,19 +12,26 @@ from relax.errors import ConfigError
 
 
 class Entry(NamedTuple):
-    """Where an estimator lives and how figures and tables call it."""
+    """Where an estimator lives, how figures and tables call it, and what it reads."""
 
     module: str
     label: str
+    # Keys of the configuration's `surrogate:` block that the estimator reads: a change of any
+    # other key does not rerun it.
+    reads: tuple[str, ...] = ()
+    learns: bool = False  # whether its surrogate has parameters φ
     max_latents: int | None = None  # the most latents it can handle; None: any number
 
 
+NETWORK = ("hidden", "activation", "squash", "add_relaxed_cost")
 REGISTRY = {
     "exact": Entry("relax.estimators.exact", "exact gradient", max_latents=16),
     "reinforce": Entry("relax.estimators.reinforce", "REINFORCE"),
-    "concrete": Entry("relax.estimators.concrete", "Concrete"),
-    "rebar": Entry("relax.estimators.rebar", "REBAR"),
-    "relax": Entry("relax.estimators.relax", "RELAX"),
+    "concrete": Entry("relax.estimators.concrete", "Concrete", ("temperature",)),
+    "rebar": Entry("relax.estimators.rebar", "REBAR", ("temperature", "scale"), learns=True),
+    "relax": Entry(
+        "relax.estimators.relax", "RELAX", (*NETWORK, "temperature", "scale"), learns=True
+    ),
 }
 
 

@@ -15,17 +15,6 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 
-class Noise(NamedTuple):
-    """The randomness of one estimate; shapes [replica, batch, latent], uniform on (0, 1).
-
-    With `v` (independent noise) z~ is drawn afresh given b. Without it (coupled noise) z~ equals
-    z in value: v is then the number that the conditional map takes to z.
-    """
-
-    u: Tensor
-    v: Tensor | None = None
-
-
 class Draw(NamedTuple):
     """One draw of a relaxation; all shapes [replica, batch, latent]."""
 

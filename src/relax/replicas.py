@@ -1,42 +1,14 @@
-"""The replica axis: random streams, one a seed, and layers whose weights are stacked by replica.
+"""The replica axis: layers whose weights are stacked by replica.
 
-Every tensor carries a leading axis [replica]. A replica is one independent run (a seed), trained
-side by side with the others; a single run is the case of length 1. A seed draws from its own
-streams, so its numbers do not depend on the seeds that it shares a process with.
+Every tensor carries a leading axis [replica]. Replicas are trained side by side; a single run is
+the case of length 1.
 """
 
 import numpy as np
 import torch
 from torch import nn
 
-# What a random number is for. Part of every stream's identity: append, never reorder.
-_PURPOSES = ("initialisation", "data order", "noise", "evaluation", "binarization", "split")
-
-
-def generator(seed, purpose, index=0):
-    """The random stream of (seed, purpose, index), independent of every other.
-
-    Streams are addressed, not advanced: block `index` of a purpose can be drawn without drawing
-    the blocks before it, so a resumed run needs only its step number.
-    """
-    key = (_PURPOSES.index(purpose), index)
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
-
-
-def uniform_noise(seeds, purpose, index, shape, dtype=torch.float64):
-    """Uniform noise strictly inside (0, 1): [replica, *shape], one replica a seed.
-
-    numpy draws from [0, 1) in steps of 2^-24 (float32) or 2^-53 (float64); a zero, whose logit
-    would be -inf, becomes half a step.
-    """
-    numpy_dtype, smallest = {
-        torch.float32: (np.float32, 2.0**-25),
-        torch.float64: (np.float64, 2.0**-54),
-    }[dtype]
-    noise = np.empty((len(seeds), *shape), dtype=numpy_dtype)
-    for row, seed in zip(noise, seeds, strict=True):
-        generator(seed, purpose, index).random(dtype=numpy_dtype, out=row)
-    return torch.from_numpy(np.maximum(noise, numpy_dtype(smallest), out=noise))
+from relax.streams import generator
 
 
 def parameter_generators(seeds):

@@ -11,13 +11,12 @@ import torch
 
 from relax.exact import one_latent_moments
 from relax.registry import load_estimator
-from relax.relaxations import Noise
-from relax.replicas import parameter_generators, uniform_noise
+from relax.replicas import parameter_generators
+from relax.settings import collect
+from relax.streams import NoiseStream
 from relax.surrogates import SurrogateSpec
 from relax.training import adam, check_finite, descend_variance, progress
 from relax.variance import sample_moments
-
-BLOCK = 1000  # steps of noise drawn at once
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,11 @@ class ToySettings:
     variance_samples: int = 1000
     spec: SurrogateSpec = SurrogateSpec()
 
+    @classmethod
+    def of(cls, wildcards, params):
+        """From a workflow rule's wildcards and params."""
+        return collect(cls, wildcards, params, latents=1, dtype=torch.float64)
+
 
 def squared_distance(target):
     """f(b) = Σ_latent (b - t)²: [replica, batch, latent] -> [replica, batch]."""
@@ -44,12 +48,6 @@ def squared_distance(target):
 def expected_loss(theta, target):
     """E[f(b)] = (1-θ) t² + θ (1-t)²."""
     return (1 - theta) * target**2 + theta * (1 - target) ** 2
-
-
-def noise_block(seeds, purpose, index, samples, kind):
-    """`Noise` of `samples` draws of one latent: [replica, samples, 1]."""
-    u, v = uniform_noise(seeds, purpose, index, (2, samples, 1)).unbind(1)
-    return Noise(u, v if kind == "independent" else None)
 
 
 def train(settings, log=None):
@@ -68,15 +66,17 @@ def train(settings, log=None):
     logits = torch.zeros(len(seeds), 1, 1, dtype=torch.float64, requires_grad=True)
     theta_optimizer = adam([logits], settings.learning_rate)
     phi_optimizer = adam(surrogate.parameters(), settings.surrogate_learning_rate)
+    noise = NoiseStream(seeds, "noise", 1, 1, settings.noise, torch.float64, block=1000)
+    evaluation_noise = NoiseStream(
+        seeds, "evaluation", settings.variance_samples, 1, settings.noise, torch.float64, block=1
+    )
     rows = []
 
     def record(step):
         with torch.no_grad():
             theta = torch.sigmoid(logits).flatten()
             loss = expected_loss(theta, settings.target)
-            fresh = noise_block(
-                seeds, "evaluation", step, settings.variance_samples, settings.noise
-            )
+            fresh = evaluation_noise(step)
             wide = logits.expand_as(fresh.u)
             gradient = estimator.estimate(surrogate, cost, wide, fresh).gradient
             measured = sample_moments(gradient).variance.flatten()
@@ -89,13 +89,7 @@ def train(settings, log=None):
     with progress(title, settings.steps, log) as bar:
         note = record(0)
         for step in range(1, settings.steps + 1):
-            block, offset = divmod(step - 1, BLOCK)
-            if offset == 0:
-                draws = noise_block(seeds, "noise", block, BLOCK, settings.noise)
-                u_steps = draws.u.split(1, dim=1)
-                v_steps = [None] * BLOCK if draws.v is None else draws.v.split(1, dim=1)
-            noise = Noise(u_steps[offset], v_steps[offset])
-            estimate = estimator.estimate(surrogate, cost, logits, noise)
+            estimate = estimator.estimate(surrogate, cost, logits, noise(step))
             check_finite(
                 estimate.cost, estimate.gradient, step=step, seeds=seeds, estimator=settings.estimator
             )
@@ -115,8 +109,8 @@ def train(settings, log=None):
     return table
 
 
-def tune_relaxations(settings, theta, steps, points=201, log=None):
-    """Optimise c alone at a fixed θ, and tabulate it over the noise u (figure 2, right).
+def tune_relaxations(settings, theta, points=201, log=None):
+    """Descend the variance over c alone, at a fixed θ, and tabulate c over u (figure 2, right).
 
     Rows of `settings.estimator` and of the cost itself; columns estimator ("cost" for f(H(z))),
     target, noise, theta, seed, u, value. The surrogate c(z) is read at z = logit θ + logit u.
@@ -129,11 +123,11 @@ def tune_relaxations(settings, theta, steps, points=201, log=None):
     surrogate = estimator.surrogate(settings.spec, parameter_generators(seeds))
     optimizer = adam(surrogate.parameters(), settings.surrogate_learning_rate)
     logits = torch.full((len(seeds), 1, 1), theta, dtype=torch.float64).logit()
+    noise = NoiseStream(seeds, "noise", 1, 1, settings.noise, torch.float64, block=1000)
     title = f"relaxation t={settings.target:g} {settings.estimator}"
-    with progress(title, steps, log) as bar:
-        for step in range(1, steps + 1):
-            noise = noise_block(seeds, "noise", step, 1, settings.noise)
-            estimate = estimator.estimate(surrogate, cost, logits, noise)
+    with progress(title, settings.steps, log) as bar:
+        for step in range(1, settings.steps + 1):
+            estimate = estimator.estimate(surrogate, cost, logits, noise(step))
             check_finite(
                 estimate.cost, estimate.gradient, step=step, seeds=seeds, estimator=settings.estimator
             )

@@ -1,0 +1,141 @@
+"""Check a configuration against its schema, and say what is wrong in the user's words. Light to import."""
+
+import difflib
+import math
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator, FormatChecker
+
+from relax.errors import ConfigError
+from relax.registry import REGISTRY, estimator_names
+
+_FORMATS = FormatChecker(formats=())
+
+
+@_FORMATS.checks("estimator")
+def _is_estimator(value):
+    return not isinstance(value, str) or value in REGISTRY
+
+
+def check_config(config, schema_path):
+    """Raise if the configuration is not allowed.
+
+    Raises:
+        ConfigError: one line for each mistake, naming the key, the value and what is allowed.
+    """
+    schema = yaml.safe_load(Path(schema_path).read_text())
+    validator = Draft202012Validator(schema, format_checker=_FORMATS)
+    errors = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
+    messages = [_explain(error) for error in errors] or _check_beyond_schema(config)
+    if messages:
+        raise ConfigError("\n".join(["the configuration is not valid:", *messages]))
+
+
+def _explain(error):
+    key = _key(error.absolute_path) or "the configuration"
+    value, wants = _show(error.instance), error.validator_value
+    match error.validator:
+        case "additionalProperties":
+            known = list(error.schema["properties"])
+            unknown = [str(name) for name in error.instance if name not in known]
+            close = difflib.get_close_matches(unknown[0], known, n=1)
+            hint = f"did you mean '{close[0]}'? " if close else ""
+            names = ", ".join(_key([*error.absolute_path, name]) for name in unknown)
+            return f"  {names}: unknown key; {hint}Allowed here: {', '.join(known)}"
+        case "required":
+            missing = [name for name in wants if name not in error.instance]
+            return "\n".join(f"  {_key([*error.absolute_path, m])}: missing" for m in missing)
+        case "type":
+            hint = ""
+            if wants in ("number", "integer") and isinstance(error.instance, str) and _numeric(error.instance):
+                hint = " (YAML reads this as text: write 0.001 or 1.0e-3, without quotes)"
+            return f"  {key}: must be {_article(wants)}; got {value}{hint}"
+        case "enum":
+            return f"  {key}: must be one of {', '.join(map(str, wants))}; got {value}"
+        case "format":
+            return f"  {key}: unknown estimator {value}; there are: {', '.join(REGISTRY)}"
+        case "minimum":
+            return f"  {key}: must be {wants} or more; got {value}"
+        case "maximum":
+            return f"  {key}: must be {wants} or less; got {value}"
+        case "exclusiveMinimum":
+            return f"  {key}: must be greater than {wants}; got {value}"
+        case "exclusiveMaximum":
+            return f"  {key}: must be less than {wants}; got {value}"
+        case "minItems":
+            return f"  {key}: must name at least {wants}; the list is empty"
+        case "uniqueItems":
+            return f"  {key}: names something twice; got {value}"
+        case "pattern":
+            return f"  {key}: must be made of {error.schema['description']}; got {value}"
+    return f"  {key}: {error.message}"
+
+
+def _check_beyond_schema(config):
+    """What a schema cannot say: finite numbers, and keys that depend on each other."""
+    messages = [f"  {key}: must be finite; got {value}" for key, value in _not_finite(config)]
+    for section, latents in (("toy", 1), ("vae", config["vae"]["latents"])):
+        able = estimator_names(latents)
+        wanted = {f"{section}.estimators": config[section]["estimators"]}
+        if section == "vae":
+            wanted["vae.variance.trajectory"] = [config["vae"]["variance"]["trajectory"]]
+        else:
+            wanted["toy.relaxation.estimators"] = config["toy"]["relaxation"]["estimators"]
+        messages += [
+            f"  {key}: '{name}' takes at most {REGISTRY[name].max_latents} latents and {section} "
+            f"has {latents}; allowed here: {', '.join(able)}"
+            for key, names in wanted.items()
+            for name in names
+            if name not in able
+        ]
+    trajectory = config["vae"]["variance"]["trajectory"]
+    if trajectory not in config["vae"]["estimators"]:
+        messages.append(
+            f"  vae.variance.trajectory: must be one of vae.estimators "
+            f"({', '.join(config['vae']['estimators'])}); got '{trajectory}'"
+        )
+    if config["vae"]["checkpoints"] > config["vae"]["steps"]:
+        messages.append("  vae.checkpoints: must not exceed vae.steps")
+    return messages
+
+
+def _not_finite(value, path=()):
+    if isinstance(value, dict):
+        return [hit for k, v in value.items() for hit in _not_finite(v, (*path, k))]
+    if isinstance(value, list):
+        return [hit for i, v in enumerate(value) for hit in _not_finite(v, (*path, i))]
+    if isinstance(value, float) and not math.isfinite(value):
+        return [(_key(path), value)]
+    return []
+
+
+def _key(path):
+    key = ""
+    for part in path:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+    return key
+
+
+def _show(value):
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _article(kind):
+    return {
+        "integer": "a whole number",
+        "number": "a number",
+        "string": "text",
+        "boolean": "true or false",
+        "array": "a list",
+        "object": "a block of keys",
+    }.get(kind, kind)
+
+
+def _numeric(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

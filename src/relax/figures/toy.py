@@ -1,0 +1,94 @@
+"""Figures of the toy problem."""
+
+from relax.figures.style import (
+    COST_COLOUR,
+    count,
+    draw_band,
+    estimator_look,
+    finish,
+    new_figure,
+    ordered,
+)
+from relax.summaries import log_variance
+
+
+def _scale(table):
+    return (
+        f"{count(table.seed.nunique(), 'seed')}, {count(table.step.max(), 'step')}, one latent, "
+        f"one sample a step, {' and '.join(sorted(table.noise.unique()))} noise"
+    )
+
+
+def _start(table):
+    targets = sorted(table.target.unique())
+    figure, axes = new_figure(len(targets), 2)
+    return figure, axes, targets, ordered(table.estimator)
+
+
+def fig1_toy_training(toy):
+    """Loss and θ against step, one row of panels a target.
+
+    Args:
+        toy: rows of `results/toy/t*/*/seeds*.csv`.
+    """
+    figure, axes, targets, estimators = _start(toy)
+    for row, target in zip(axes, targets, strict=True):
+        handles = []
+        for name in estimators:
+            runs = toy[(toy.target == target) & (toy.estimator == name)]
+            # The exact gradient is the reference: on top, so that it is seen where curves meet.
+            front = {"zorder": 5} if name == "exact" else {}
+            handles.append(draw_band(row[0], runs, "loss", name, **front))
+            draw_band(row[1], runs, "theta", name, **front)
+        row[0].set(xlabel="step", ylabel=r"expected loss $E[(b-t)^2]$", title=f"loss, $t={target:g}$")
+        row[1].set(xlabel="step", ylabel=r"$\theta$", title=rf"$\theta$, $t={target:g}$", ylim=(0, 1))
+        row[1].set_ylim(-0.02, None if runs.theta.max() > 0.6 else 0.6)
+        for panel in row:
+            panel.set_xlim(0, toy.step.max())
+            panel.xaxis.set_major_formatter("{x:,.0f}")
+        row[0].ticklabel_format(axis="y", useOffset=False)
+    title = "Toy problem: training (lines: median over seeds; bands: quartiles)"
+    return finish(figure, title, handles, _scale(toy))
+
+
+def fig2_toy_variance_relaxation(toy, relaxation):
+    """Log-variance against step (left), and the relaxations learned at a fixed θ (right).
+
+    Args:
+        toy: rows of `results/toy/t*/*/seeds*.csv`.
+        relaxation: rows of `results/toy/t*/*/relaxation_seeds*.csv`.
+    """
+    figure, axes, targets, estimators = _start(toy)
+    estimators = [name for name in estimators if name != "exact"]  # its variance is zero
+    theta = relaxation.theta.iloc[0]
+    for row, target in zip(axes, targets, strict=True):
+        handles = []
+        for name in estimators:
+            runs = toy[(toy.target == target) & (toy.estimator == name)]
+            runs = runs.assign(
+                exact=log_variance(runs.exact_variance), measured=log_variance(runs.gradient_variance)
+            )
+            handles.append(draw_band(row[0], runs, "exact", name))
+            dots = runs.groupby("step").measured.median().iloc[::5]
+            row[0].plot(dots.index, dots, ".", color=estimator_look(name)["color"], markersize=4)
+        row[0].set(xlabel="step", ylabel="log-variance (nat)", title=f"gradient variance, $t={target:g}$")
+        row[0].set_xlim(0, toy.step.max())
+        row[0].xaxis.set_major_formatter("{x:,.0f}")
+        curves = relaxation[relaxation.target == target]
+        cost = curves[curves.estimator == "cost"].groupby("u").value.first()
+        below = cost.index < 1 - theta
+        for part in (cost[below], cost[~below]):
+            (handle,) = row[1].plot(part.index, part, color=COST_COLOUR, label=r"cost $f(H(z))$")
+        for name in ordered(curves.estimator):
+            draw_band(row[1], curves[curves.estimator == name], "value", name, x="u")
+        row[1].set(
+            xlabel="$u$",
+            ylabel=r"$f(H(z))$, $c(z)$",
+            title=rf"relaxations at $\theta={theta:g}$, $t={target:g}$",
+            xlim=(0, 1),
+        )
+    title = (
+        "Toy problem: gradient variance and learned relaxations\n"
+        "left: line = quadrature, dots = fresh samples; all: median over seeds, bands = quartiles"
+    )
+    return finish(figure, title, [*handles, handle], _scale(toy))

@@ -1,0 +1,31 @@
+"""What every workflow script does around its one function: log, threads, and errors in one line."""
+
+import sys
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+
+from relax.errors import RelaxError
+
+
+@contextmanager
+def job(log_path, threads=1):
+    """Run the block as a job: yields the open log file, a path that the user can read.
+
+    A mistake or event that the user can act on ends the process with status 1 and one message, on
+    stderr and in the log. Any other exception is a bug: its traceback goes to both.
+    """
+    if "torch" in sys.modules:  # one thread a job: cores are filled with jobs
+        sys.modules["torch"].set_num_threads(threads)
+    Path(log_path).parent.mkdir(parents=True, exist_ok=True)
+    with open(log_path, "w", encoding="utf-8") as log:
+        try:
+            yield log
+            log.write("done\n")
+        except RelaxError as error:
+            log.write(f"error: {error}\n")
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except Exception:
+            log.write(traceback.format_exc())
+            raise

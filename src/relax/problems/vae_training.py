@@ -1,0 +1,167 @@
+"""Training a discrete VAE, every seed side by side, one estimator for the encoder's gradient.
+
+The decoder's and the prior's gradients are those of the cost at the hard sample b, for every
+estimator: what is compared is the encoder's.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from relax.checkpoints import save_checkpoint
+from relax.problems.vae import MODELS, direct_gradient
+from relax.registry import load_estimator
+from relax.replicas import parameter_generators
+from relax.settings import collect
+from relax.streams import NoiseStream, generator
+from relax.surrogates import SurrogateSpec
+from relax.training import adam, check_finite, descend_variance, progress
+
+DTYPE = torch.float32
+
+
+@dataclass(frozen=True)
+class VAESettings:
+    """Settings of a VAE run, as the configuration names them (`vae:` in config.yaml)."""
+
+    dataset: str
+    model: str
+    estimator: str
+    learning_rate: float
+    seeds: range
+    steps: int = 20_000
+    batch: int = 24
+    latents: int = 200
+    noise: str = "coupled"
+    adam_beta2: float = 0.99999
+    evaluation_samples: int = 5
+    spec: SurrogateSpec = SurrogateSpec(dtype=DTYPE)
+
+    @classmethod
+    def of(cls, wildcards, params):
+        """From a workflow rule's wildcards and params."""
+        return collect(cls, wildcards, params, dtype=DTYPE)
+
+
+def build(settings, images, estimator=None):
+    """A fresh model, and the surrogate of an estimator (by default the run's own) for it."""
+    generators = parameter_generators(settings.seeds)
+    model = MODELS[settings.model](images.mean.to(DTYPE), settings.latents, generators)
+    estimator = load_estimator(estimator or settings.estimator)
+    spec = replace(settings.spec, latents=settings.latents, context=images.train.shape[1])
+    return model, estimator, estimator.surrogate(spec, generators)
+
+
+class Minibatches:
+    """Training minibatches, each seed in its own order: `batches(step)` is [replica, batch, pixel].
+
+    An epoch is a permutation of the images; what does not fill a minibatch waits for the next one.
+    """
+
+    def __init__(self, images, seeds, batch, purpose="data order"):
+        self.images, self.seeds, self.batch, self.purpose = images, seeds, batch, purpose
+        self.per_epoch = len(images) // batch
+        self.epoch = None
+
+    def __call__(self, step):
+        epoch, offset = divmod(step, self.per_epoch)
+        if epoch != self.epoch:
+            self.orders = torch.from_numpy(
+                np.stack(
+                    [generator(s, self.purpose, epoch).permutation(len(self.images)) for s in self.seeds]
+                )
+            )
+            self.epoch = epoch
+        return self.images[self.orders[:, offset * self.batch : (offset + 1) * self.batch]]
+
+
+def encoder_estimate(estimator, surrogate, model, x, noise):
+    """Logits of q(b|x), with their graph, and the `Estimate` whose gradient has ∂f/∂θ added."""
+    centered = model.center(x)
+    logits = model.encode(centered)
+    estimate = estimator.estimate(surrogate, model.cost(x, logits), logits, noise, centered)
+    direct = direct_gradient(logits, estimate.sample)
+    return logits, estimate._replace(gradient=estimate.gradient + direct)
+
+
+def mean_elbo(model, images, seeds, step, samples):
+    """ELBO of a split, [replica] in nats: the mean over images and `samples` hard samples each."""
+    replicas = len(seeds)
+    x = images.expand(replicas, -1, -1)
+    total = torch.zeros(replicas)
+    logits = model.encode(model.center(x))
+    cost = model.cost(x, logits)
+    draws = NoiseStream(seeds, "evaluation", *logits.shape[1:], "coupled", DTYPE, block=1)
+    for sample in range(samples):
+        u = draws(step * samples + sample).u
+        total -= cost((u < torch.sigmoid(logits)).to(DTYPE)).mean(1)
+    return total / samples
+
+
+def train(settings, images, checkpoints, log=None):
+    """Train, and write a checkpoint at each step named in `checkpoints` ({step: path}).
+
+    Returns a tidy table, one row a seed and epoch (and the last step): dataset, model, estimator,
+    learning_rate, noise, seed, step, epoch, train_elbo (running mean over the epoch's minibatches,
+    one sample each), valid_elbo (at that step), in nats an image.
+
+    Raises:
+        NonFiniteError: a cost or gradient stopped being finite.
+    """
+    torch.set_flush_denormal(True)
+    seeds = settings.seeds
+    model, estimator, surrogate = build(settings, images)
+    theta_optimizer = adam(model.parameters(), settings.learning_rate, settings.adam_beta2)
+    phi_optimizer = adam(surrogate.parameters(), settings.learning_rate, settings.adam_beta2)
+    batches = Minibatches(images.train, seeds, settings.batch)
+    noise = NoiseStream(seeds, "noise", settings.batch, settings.latents, settings.noise, DTYPE)
+    rows, running, counted = [], torch.zeros(len(seeds)), 0
+
+    def checkpoint(step):
+        if step in checkpoints:
+            parts = {"model": model, "surrogate": surrogate}
+            tensors = {
+                f"{part}.{name}": value
+                for part, module in parts.items()
+                for name, value in module.state_dict().items()
+            }
+            save_checkpoint(tensors | {"step": torch.tensor(step)}, checkpoints[step])
+
+    title = f"{settings.dataset} {settings.model} {settings.estimator}"
+    with progress(title, settings.steps, log) as bar:
+        checkpoint(0)
+        note = ""
+        for step in range(1, settings.steps + 1):
+            x = batches(step - 1)
+            logits, estimate = encoder_estimate(estimator, surrogate, model, x, noise(step - 1))
+            check_finite(
+                estimate.cost, estimate.gradient, step=step, seeds=seeds, estimator=settings.estimator
+            )
+            descend_variance(surrogate, phi_optimizer, estimate.gradient)
+            theta_optimizer.zero_grad()
+            torch.autograd.backward(
+                [logits, estimate.cost.mean(1).sum()],
+                [estimate.gradient.detach() / settings.batch, None],
+            )
+            theta_optimizer.step()
+            running -= estimate.cost.detach().mean(1)
+            counted += 1
+            if step % batches.per_epoch == 0 or step == settings.steps:
+                with torch.no_grad():
+                    valid = mean_elbo(
+                        model, images.valid, seeds, step, settings.evaluation_samples
+                    )
+                elbos = dict(train_elbo=running / counted, valid_elbo=valid)
+                epoch = step / batches.per_epoch
+                rows.append(pd.DataFrame({"seed": list(seeds), "step": step, "epoch": epoch, **elbos}))
+                note = ", ".join(f"{name} {value.mean():.2f}" for name, value in elbos.items())
+                running.zero_()
+                counted = 0
+            checkpoint(step)
+            bar.advance(note=note)
+    table = pd.concat(rows, ignore_index=True).sort_values(["seed", "step"], ignore_index=True)
+    for name in ("noise", "learning_rate", "estimator", "model", "dataset"):
+        table.insert(0, name, getattr(settings, name))
+    return table

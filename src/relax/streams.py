@@ -1,0 +1,87 @@
+"""Random streams: addressed by (seed, purpose, index), so that every draw can be made again.
+
+A replica is one independent run, known by its seed. A seed draws from its own streams, so its
+numbers do not depend on the seeds that it shares a process with.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# What a random number is for. Part of every stream's identity: append, never reorder.
+_PURPOSES = (
+    "initialisation",
+    "data order",
+    "noise",
+    "evaluation",
+    "split",
+    "tuning",
+    "variance",
+)
+
+
+def generator(seed, purpose, index=0):
+    """The random stream of (seed, purpose, index), independent of every other.
+
+    Streams are addressed, not advanced: block `index` of a purpose can be drawn without drawing
+    the blocks before it, so a resumed run needs only its step number.
+    """
+    key = (_PURPOSES.index(purpose), index)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
+
+
+def uniform_noise(seeds, purpose, index, shape, dtype=torch.float64):
+    """Uniform noise strictly inside (0, 1): [replica, *shape], one replica a seed.
+
+    numpy draws from [0, 1) in steps of 2^-24 (float32) or 2^-53 (float64); a zero, whose logit
+    would be -inf, becomes half a step.
+    """
+    numpy_dtype, smallest = {
+        torch.float32: (np.float32, 2.0**-25),
+        torch.float64: (np.float64, 2.0**-54),
+    }[dtype]
+    noise = np.empty((len(seeds), *shape), dtype=numpy_dtype)
+    for row, seed in zip(noise, seeds, strict=True):
+        generator(seed, purpose, index).random(dtype=numpy_dtype, out=row)
+    return torch.from_numpy(np.maximum(noise, numpy_dtype(smallest), out=noise))
+
+
+class Noise(NamedTuple):
+    """The randomness of one estimate; shapes [replica, batch, latent], uniform on (0, 1).
+
+    With `v` (independent noise) z~ is drawn afresh given b. Without it (coupled noise) z~ equals
+    z in value: v is then the number that the conditional map takes to z.
+    """
+
+    u: Tensor
+    v: Tensor | None = None
+
+
+class NoiseStream:
+    """The noise of every step of a run: `stream(step)` is the `Noise` of that step, from 0.
+
+    Noise is drawn a block of steps at a time, which is what makes small steps cheap.
+
+    Args:
+        seeds: one a replica.
+        purpose: see `generator`.
+        batch, latents: the shape of one step's noise is [replica, batch, latents].
+        kind: "independent" (u and v) or "coupled" (u alone).
+        block: steps drawn at once; part of the stream's identity.
+    """
+
+    def __init__(self, seeds, purpose, batch, latents, kind, dtype, block=100):
+        self.arguments = (seeds, purpose)
+        self.shape = (block, 2 if kind == "independent" else 1, batch, latents)
+        self.dtype, self.block, self.drawn = dtype, block, None
+
+    def __call__(self, step):
+        index, offset = divmod(step, self.block)
+        if index != self.drawn:
+            noise = uniform_noise(*self.arguments, index, self.shape, self.dtype)
+            # unbind once a block: slicing at every step costs more
+            self.steps = [Noise(*pair.unbind(1)) for pair in noise.unbind(1)]
+            self.drawn = index
+        return self.steps[offset]

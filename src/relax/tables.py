@@ -1,0 +1,24 @@
+"""Tidy tables: one row an observation, CSV, floats that read back equal."""
+
+import pandas as pd
+
+from relax.files import placed_whole
+
+
+def write_table(table, path):
+    """Write a table as CSV, whole or not at all; floats in their shortest exact form."""
+    with placed_whole(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_tables(paths):
+    """Read CSV tables and stack them; floats come back bit for bit."""
+    paths = [paths] if isinstance(paths, str) else list(paths)
+    tables = [pd.read_csv(path, float_precision="round_trip") for path in paths]
+    return pd.concat(tables, ignore_index=True)
+
+
+def write_markdown(table, path):
+    """Write a table for people, as Markdown."""
+    with placed_whole(path) as temporary:
+        temporary.write_text(table.to_markdown(index=False, disable_numparse=True) + "\n")

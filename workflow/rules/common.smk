@@ -1,0 +1,65 @@
+# Helpers of the other rule files. Light imports only: every job parses this again.
+from relax.config import check_config
+from relax.errors import ConfigError
+from relax.registry import REGISTRY
+from relax.sources import package_sources
+
+try:
+    check_config(config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml"))
+except ConfigError as error:
+    raise WorkflowError(str(error))
+
+
+# The default preset writes to results/ and figures/ themselves, another one to its own folder there.
+SUBFOLDER = "" if config["preset"] == "default" else config["preset"] + "/"
+RESULTS = f"results/{SUBFOLDER}".rstrip("/")
+FIGURES = f"figures/{SUBFOLDER}".rstrip("/")
+LOGS = f"{RESULTS}/logs"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+
+
+wildcard_constraints:
+    target=r"[0-9][0-9.e-]*",
+    learning_rate=r"[0-9][0-9.e-]*",
+    estimator="|".join(REGISTRY),
+    dataset="[a-z0-9_]+",
+    model="[a-z0-9]+",
+    first="[0-9]+",
+    last="[0-9]+",
+    step="[0-9]+",
+
+
+localrules:
+    all,
+    figures,
+    tables,
+
+
+def seed_ranges(section):
+    """The jobs' seed ranges, as "first-last"."""
+    seeds, per_job = config[section]["seeds"], config[section]["seeds_per_job"]
+    return [
+        f"{first}-{min(first + per_job, seeds) - 1}" for first in range(0, seeds, per_job)
+    ]
+
+
+def sources(*modules):
+    """The package files behind these modules of relax: a rule's `code` input."""
+    return [
+        os.path.relpath(path) for path in package_sources(*(f"relax.{m}" for m in modules))
+    ]
+
+
+def estimator_sources(*modules):
+    """The same for a rule with a wildcard `estimator`: that estimator's file, and no other's."""
+    return lambda wildcards: sources(
+        *modules, REGISTRY[wildcards.estimator].module.removeprefix("relax.")
+    )
+
+
+def surrogate_settings(section):
+    """Of the surrogate's settings, those that the wildcard's estimator reads."""
+    return lambda wildcards: {
+        key: config[section]["surrogate"][key]
+        for key in REGISTRY[wildcards.estimator].reads
+    }

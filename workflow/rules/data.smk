@@ -1,0 +1,18 @@
+# Data sets, prepared: binary images in one compact format.
+rule prepare_data:
+    input:
+        code=sources("data"),
+    output:
+        images=f"{RESULTS}/data/{{dataset}}.npz",
+    log:
+        f"{LOGS}/data/{{dataset}}.log",
+    benchmark:
+        f"{BENCHMARKS}/data/{{dataset}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../../envs/relax.yaml"
+    script:
+        "../scripts/prepare_data.py"

@@ -1,0 +1,72 @@
+# The toy problem: training runs, and the relaxations tuned at a fixed θ.
+TOY = config["toy"]
+
+
+def toy_tables(wildcards):
+    return expand(
+        f"{RESULTS}/toy/t{{target}}/{{estimator}}/seeds{{seeds}}.csv",
+        target=TOY["targets"],
+        estimator=TOY["estimators"],
+        seeds=seed_ranges("toy"),
+    )
+
+
+def relaxation_tables(wildcards):
+    return expand(
+        f"{RESULTS}/toy/t{{target}}/{{estimator}}/relaxation_seeds{{seeds}}.csv",
+        target=TOY["targets"],
+        estimator=TOY["relaxation"]["estimators"],
+        seeds=seed_ranges("toy"),
+    )
+
+
+rule train_toy:
+    input:
+        code=estimator_sources("problems.toy", "jobs", "tables"),
+    output:
+        table=f"{RESULTS}/toy/t{{target}}/{{estimator}}/seeds{{first}}-{{last}}.csv",
+    log:
+        f"{LOGS}/toy/t{{target}}/{{estimator}}/seeds{{first}}-{{last}}.log",
+    benchmark:
+        f"{BENCHMARKS}/toy/t{{target}}/{{estimator}}/seeds{{first}}-{{last}}.tsv"
+    params:
+        steps=TOY["steps"],
+        learning_rate=TOY["learning_rate"],
+        surrogate_learning_rate=TOY["surrogate_learning_rate"],
+        noise=TOY["noise"],
+        record_every=TOY["record_every"],
+        variance_samples=TOY["variance_samples"],
+        surrogate=surrogate_settings("toy"),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    conda:
+        "../../envs/relax.yaml"
+    script:
+        "../scripts/train_toy.py"
+
+
+rule tune_relaxation:
+    input:
+        code=estimator_sources("problems.toy", "jobs", "tables"),
+    output:
+        table=f"{RESULTS}/toy/t{{target}}/{{estimator}}/relaxation_seeds{{first}}-{{last}}.csv",
+    log:
+        f"{LOGS}/toy/t{{target}}/{{estimator}}/relaxation_seeds{{first}}-{{last}}.log",
+    benchmark:
+        f"{BENCHMARKS}/toy/t{{target}}/{{estimator}}/relaxation_seeds{{first}}-{{last}}.tsv"
+    params:
+        theta=TOY["relaxation"]["theta"],
+        steps=TOY["relaxation"]["steps"],
+        surrogate_learning_rate=TOY["surrogate_learning_rate"],
+        noise=TOY["noise"],
+        surrogate=surrogate_settings("toy"),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    conda:
+        "../../envs/relax.yaml"
+    script:
+        "../scripts/tune_relaxation.py"

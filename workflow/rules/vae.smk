@@ -1,0 +1,88 @@
+# The discrete VAE: training with checkpoints, and every estimator's variance at those checkpoints.
+VAE = config["vae"]
+RUN = "vae/{dataset}/{model}/{estimator}/lr{learning_rate}/seeds{first}-{last}"
+CHECKPOINT_STEPS = [
+    round(VAE["steps"] * part / VAE["checkpoints"]) for part in range(VAE["checkpoints"] + 1)
+]
+
+
+def vae_tables(name, estimators):
+    return lambda wildcards: expand(
+        f"{RESULTS}/vae/{{dataset}}/{{model}}/{{estimator}}/lr{{lr}}/seeds{{seeds}}/{name}.csv",
+        dataset=VAE["datasets"],
+        model=VAE["models"],
+        estimator=estimators,
+        lr=VAE["learning_rates"],
+        seeds=seed_ranges("vae"),
+    )
+
+
+training_tables = vae_tables("training", VAE["estimators"])
+variance_tables = vae_tables("variance", [VAE["variance"]["trajectory"]])
+
+
+rule train_vae:
+    input:
+        images=f"{RESULTS}/data/{{dataset}}.npz",
+        code=estimator_sources("problems.vae_training", "data", "jobs", "tables"),
+    output:
+        table=f"{RESULTS}/{RUN}/training.csv",
+        checkpoints=[f"{RESULTS}/{RUN}/checkpoint_{step}.pt" for step in CHECKPOINT_STEPS],
+    log:
+        f"{LOGS}/{RUN}/training.log",
+    benchmark:
+        f"{BENCHMARKS}/{RUN}/training.tsv"
+    params:
+        steps=VAE["steps"],
+        checkpoint_steps=CHECKPOINT_STEPS,
+        batch=VAE["batch"],
+        latents=VAE["latents"],
+        noise=VAE["noise"],
+        adam_beta2=VAE["adam_beta2"],
+        evaluation_samples=VAE["evaluation_samples"],
+        surrogate=surrogate_settings("vae"),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=1440,
+    conda:
+        "../../envs/relax.yaml"
+    script:
+        "../scripts/train_vae.py"
+
+
+rule measure_variance:
+    input:
+        images=f"{RESULTS}/data/{{dataset}}.npz",
+        checkpoints=rules.train_vae.output.checkpoints,
+        code=sources(
+            "problems.vae_variance",
+            "data",
+            "jobs",
+            "tables",
+            *(REGISTRY[name].module.removeprefix("relax.") for name in VAE["estimators"]),
+        ),
+    output:
+        table=f"{RESULTS}/{RUN}/variance.csv",
+    log:
+        f"{LOGS}/{RUN}/variance.log",
+    benchmark:
+        f"{BENCHMARKS}/{RUN}/variance.tsv"
+    params:
+        estimators=VAE["estimators"],
+        tuning_steps=VAE["variance"]["tuning_steps"],
+        minibatches=VAE["variance"]["minibatches"],
+        draws=VAE["variance"]["draws"],
+        batch=VAE["batch"],
+        latents=VAE["latents"],
+        noise=VAE["noise"],
+        adam_beta2=VAE["adam_beta2"],
+        surrogate=VAE["surrogate"],
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=480,
+    conda:
+        "../../envs/relax.yaml"
+    script:
+        "../scripts/measure_variance.py"

@@ -1,0 +1,20 @@
+"""Measure every estimator's gradient variance at the checkpoints of one training run."""
+
+from relax.data import load_images
+from relax.jobs import job
+from relax.problems.vae_training import VAESettings
+from relax.problems.vae_variance import MeasureSettings, measure_variance
+from relax.tables import write_table
+
+
+def main(snakemake):
+    with job(snakemake.log[0], snakemake.threads) as log:
+        settings = VAESettings.of(snakemake.wildcards, snakemake.params)
+        measure = MeasureSettings.of(snakemake.params)
+        images = load_images(snakemake.input.images)
+        table = measure_variance(settings, measure, images, snakemake.input.checkpoints, log)
+        write_table(table, snakemake.output.table)
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821

@@ -1,0 +1,15 @@
+"""Train the toy problem: one target, one estimator, a range of seeds."""
+
+from relax.jobs import job
+from relax.problems.toy import ToySettings, train
+from relax.tables import write_table
+
+
+def main(snakemake):
+    with job(snakemake.log[0], snakemake.threads) as log:
+        settings = ToySettings.of(snakemake.wildcards, snakemake.params)
+        write_table(train(settings, log), snakemake.output.table)
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821
