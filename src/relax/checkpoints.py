@@ -21,4 +21,6 @@ def load_checkpoint(path):
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise DataError(f"{path} is not a readable checkpoint ({error}); delete it and rerun") from None
+        raise DataError(
+            f"{path} is not a readable checkpoint ({error}); delete it and rerun"
+        ) from None

@@ -48,7 +48,11 @@ def _explain(error):
             return "\n".join(f"  {_key([*error.absolute_path, m])}: missing" for m in missing)
         case "type":
             hint = ""
-            if wants in ("number", "integer") and isinstance(error.instance, str) and _numeric(error.instance):
+            if (
+                wants in ("number", "integer")
+                and isinstance(error.instance, str)
+                and _numeric(error.instance)
+            ):
                 hint = " (YAML reads this as text: write 0.001 or 1.0e-3, without quotes)"
             return f"  {key}: must be {_article(wants)}; got {value}{hint}"
         case "enum":

@@ -27,7 +27,7 @@ NETWORK = ("hidden", "activation", "squash", "add_relaxed_cost")
 REGISTRY = {
     "exact": Entry("relax.estimators.exact", "exact gradient", max_latents=16),
     "reinforce": Entry("relax.estimators.reinforce", "REINFORCE"),
-    "concrete": Entry("relax.estimators.concrete", "Concrete", ("temperature",)),
+    "concrete": Entry("relax.estimators.concrete", "Concrete (biased)", ("temperature",)),
     "rebar": Entry("relax.estimators.rebar", "REBAR", ("temperature", "scale"), learns=True),
     "relax": Entry(
         "relax.estimators.relax", "RELAX", (*NETWORK, "temperature", "scale"), learns=True

@@ -73,8 +73,10 @@ def summarise_vae(training):
     best_train_elbo_se, best_valid_elbo, best_valid_elbo_se.
     """
     keys = [*RUN_KEYS, "noise"]
-    runs = select_learning_rate(training).groupby([*keys, "seed"], as_index=False).agg(
-        steps=("step", "max"), train=("train_elbo", "max"), valid=("valid_elbo", "max")
+    runs = (
+        select_learning_rate(training)
+        .groupby([*keys, "seed"], as_index=False)
+        .agg(steps=("step", "max"), train=("train_elbo", "max"), valid=("valid_elbo", "max"))
     )
     rows = runs.groupby(keys, as_index=False).agg(
         seeds=("seed", "nunique"),

@@ -11,7 +11,12 @@ from torch import nn
 
 from relax.replicas import StackedLinear
 
-ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "elu": nn.functional.elu}
+# An activation, and its derivative as a function of the input a and the output h.
+ACTIVATIONS = {
+    "tanh": (torch.tanh, lambda a, h: 1 - h * h),
+    "relu": (torch.relu, lambda a, h: (a > 0).to(a.dtype)),
+    "elu": (nn.functional.elu, lambda a, h: torch.where(a > 0, 1.0, h + 1)),
+}
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,13 @@ class _Temperature(nn.Module):
         log_value = torch.full((replicas, 1, 1), value, dtype=dtype).log()
         self.log_temperature = nn.Parameter(log_value, requires_grad=learn)
 
+    def inverse(self):
+        """1/λ: [replica, 1, 1]."""
+        return torch.exp(-self.log_temperature)
+
     def forward(self, z):
-        return torch.sigmoid(z * torch.exp(-self.log_temperature))
+        """σ(z/λ)."""
+        return torch.sigmoid(z * self.inverse())
 
 
 class RelaxedCost(Surrogate):
@@ -83,12 +93,16 @@ class RelaxedCost(Surrogate):
 
     def __init__(self, spec, replicas, learn=True):
         super().__init__()
-        self.relax = _Temperature(spec.temperature, replicas, spec.dtype, learn)
+        self.temperature = _Temperature(spec.temperature, replicas, spec.dtype, learn)
         scale = torch.full((replicas, 1), spec.scale if learn else 1.0, dtype=spec.dtype)
         self.scale = nn.Parameter(scale, requires_grad=learn)
 
+    def relaxed_cost(self, z, cost):
+        """f(σ(z/λ)), without the scale: [replica, batch]."""
+        return cost(self.temperature(z))
+
     def forward(self, z, cost, context=None):
-        return self.scale * cost(self.relax(z))
+        return self.scale * self.relaxed_cost(z, cost)
 
 
 class Network(Surrogate):
@@ -97,26 +111,47 @@ class Network(Surrogate):
     def __init__(self, spec, generators):
         super().__init__()
         replicas = len(generators)
-        self.activation = ACTIVATIONS[spec.activation]
-        self.relax = (
+        self.latents = spec.latents
+        self.activation, self.derivative = ACTIVATIONS[spec.activation]
+        self.temperature = (
             _Temperature(spec.temperature, replicas, spec.dtype, learn=True)
             if spec.squash
             else None
         )
-        widths = [spec.latents + spec.context, *spec.hidden, 1]
+        widths = [spec.context + spec.latents, *spec.hidden, 1]
         self.layers = nn.ModuleList(
             StackedLinear(inputs, outputs, generators, spec.dtype)
             for inputs, outputs in zip(widths, widths[1:], strict=False)
         )
 
     def forward(self, z, cost=None, context=None):
-        h = z if self.relax is None else 2 * self.relax(z) - 1
+        return self.value_and_slope(z, cost, context)[0]
+
+    def value_and_slope(self, z, cost=None, context=None):
+        """r and ∂r/∂z, the slope by the chain rule written out (ReLU's second derivative is zero).
+
+        Against a second pass of automatic differentiation this halves the step, and only the
+        columns of z are carried through the first layer.
+        """
+        h, outer = z, None
+        if self.temperature is not None:
+            h = 2 * self.temperature(z) - 1
+            outer = 0.5 * (1 - h * h) * self.temperature.inverse()  # ∂(2σ(z/λ) - 1)/∂z
         if context is not None:
             h = torch.cat([context, h], dim=-1)
         *hidden, last = self.layers
+        derivatives = []
         for layer in hidden:
-            h = self.activation(layer(h))
-        return last(h).squeeze(-1)
+            a = layer(h)
+            h = self.activation(a)
+            derivatives.append(self.derivative(a, h))
+        value = last(h).squeeze(-1)
+        slope = last.weight.transpose(1, 2)
+        for layer, derivative in zip(reversed(hidden), reversed(derivatives), strict=True):
+            first = layer is hidden[0] and context is not None
+            weight = layer.weight[:, -self.latents :] if first else layer.weight
+            slope = torch.bmm(slope * derivative, weight.transpose(1, 2))
+        return value, slope if outer is None else slope * outer
 
 
 class Sum(Surrogate):
@@ -128,3 +163,7 @@ class Sum(Surrogate):
 
     def forward(self, z, cost, context=None):
         return sum(part(z, cost, context) for part in self.parts)
+
+    def value_and_slope(self, z, cost, context=None):
+        pairs = [part.value_and_slope(z, cost, context) for part in self.parts]
+        return tuple(sum(items) for items in zip(*pairs, strict=True))

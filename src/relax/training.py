@@ -11,30 +11,38 @@ from relax.errors import NonFiniteError
 from relax.variance import variance_objective
 
 
-def adam(parameters, learning_rate, beta2=0.999):
-    """Adam over stacked parameters: elementwise, so every replica keeps its own moments.
+def adam(groups, beta2=0.999):
+    """One Adam for everything that a run learns, or None where there is nothing to learn.
 
-    Returns None where there is nothing to learn.
+    It is elementwise, so every replica of the stacked parameters keeps its own moments.
+
+    Args:
+        groups: pairs (parameters, learning rate); parameters that need no gradient are left out.
+        beta2: decay of the second moment.
     """
-    parameters = [p for p in parameters if p.requires_grad]
-    if not parameters:
-        return None
-    return torch.optim.Adam(parameters, lr=learning_rate, betas=(0.9, beta2), fused=True)
+    learned = [
+        {"params": [p for p in parameters if p.requires_grad], "lr": rate}
+        for parameters, rate in groups
+    ]
+    learned = [group for group in learned if group["params"]]
+    return torch.optim.Adam(learned, betas=(0.9, beta2), fused=True) if learned else None
 
 
-def descend_variance(surrogate, optimizer, gradient):
-    """One step of φ on the single-sample g².
+def set_surrogate_gradient(surrogate, gradient):
+    """Give φ the gradient of the single-sample g².
 
     `torch.autograd.grad` names φ, so nothing leaks into the model: g depends on the decoder's
     weights too, through c(z) = η f(σ(z/λ)), and a plain `.backward()` would reach them.
+
+    Args:
+        surrogate: the module whose parameters are φ.
+        gradient: what the estimator returned, with its graph: [replica, batch, latent].
     """
-    if optimizer is None:
-        return
     parameters = [p for p in surrogate.parameters() if p.requires_grad]
-    gradients = torch.autograd.grad(variance_objective(gradient).sum(), parameters)
-    for parameter, g in zip(parameters, gradients, strict=True):
-        parameter.grad = g
-    optimizer.step()
+    if parameters:
+        gradients = torch.autograd.grad(variance_objective(gradient).sum(), parameters)
+        for parameter, g in zip(parameters, gradients, strict=True):
+            parameter.grad = g
 
 
 def check_finite(cost, gradient, *, step, seeds, estimator):

@@ -76,20 +76,24 @@ def draw_band(axes, table, y, name, x="step", centre="median", **style):
     return axes.plot(middle.index, middle, **look)[0]
 
 
-def finish(figure, title, handles, scale, columns=None):
-    """Title, one legend below the panels, and under it the scale at which the figure was run."""
+def finish(figure, title, handles, scale):
+    """Title above; below the panels the scale at which the figure was run, and one legend."""
     figure.suptitle(title, fontsize=10)
-    labels = [handle.get_label() for handle in handles]
-    # 'outside' makes constrained layout keep room; the first legend is the lower one
-    figure.supxlabel(scale, fontsize=7.5, color="#444444")
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=columns or len(handles), frameon=False
+    legend = figure.legend(
+        handles=handles,
+        title=scale,
+        loc="outside lower center",
+        ncols=min(len(handles), 6),
+        handlelength=3.6,
+        columnspacing=1.6,
+        frameon=False,
     )
+    legend.get_title().set(fontsize=8, color="#444444")
     return figure
 
 
 def count(number, noun):
-    """"3 seeds", "1 seed", "10,000 steps"."""
+    """ "3 seeds", "1 seed", "10,000 steps"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 

@@ -40,9 +40,11 @@ def fig1_toy_training(toy):
             front = {"zorder": 5} if name == "exact" else {}
             handles.append(draw_band(row[0], runs, "loss", name, **front))
             draw_band(row[1], runs, "theta", name, **front)
-        row[0].set(xlabel="step", ylabel=r"expected loss $E[(b-t)^2]$", title=f"loss, $t={target:g}$")
-        row[1].set(xlabel="step", ylabel=r"$\theta$", title=rf"$\theta$, $t={target:g}$", ylim=(0, 1))
-        row[1].set_ylim(-0.02, None if runs.theta.max() > 0.6 else 0.6)
+        row[0].set(
+            xlabel="step", ylabel=r"expected loss $E[(b-t)^2]$", title=f"loss, $t={target:g}$"
+        )
+        row[1].set(xlabel="step", ylabel=r"$\theta$", title=rf"$\theta$, $t={target:g}$")
+        row[1].set_ylim(bottom=-0.02)
         for panel in row:
             panel.set_xlim(0, toy.step.max())
             panel.xaxis.set_major_formatter("{x:,.0f}")
@@ -62,16 +64,19 @@ def fig2_toy_variance_relaxation(toy, relaxation):
     estimators = [name for name in estimators if name != "exact"]  # its variance is zero
     theta = relaxation.theta.iloc[0]
     for row, target in zip(axes, targets, strict=True):
-        handles = []
+        handles, extra = [], []
         for name in estimators:
             runs = toy[(toy.target == target) & (toy.estimator == name)]
             runs = runs.assign(
-                exact=log_variance(runs.exact_variance), measured=log_variance(runs.gradient_variance)
+                exact=log_variance(runs.exact_variance),
+                measured=log_variance(runs.gradient_variance),
             )
             handles.append(draw_band(row[0], runs, "exact", name))
             dots = runs.groupby("step").measured.median().iloc[::5]
             row[0].plot(dots.index, dots, ".", color=estimator_look(name)["color"], markersize=4)
-        row[0].set(xlabel="step", ylabel="log-variance (nat)", title=f"gradient variance, $t={target:g}$")
+        row[0].set(
+            xlabel="step", ylabel="log-variance (nat)", title=f"gradient variance, $t={target:g}$"
+        )
         row[0].set_xlim(0, toy.step.max())
         row[0].xaxis.set_major_formatter("{x:,.0f}")
         curves = relaxation[relaxation.target == target]
@@ -80,7 +85,16 @@ def fig2_toy_variance_relaxation(toy, relaxation):
         for part in (cost[below], cost[~below]):
             (handle,) = row[1].plot(part.index, part, color=COST_COLOUR, label=r"cost $f(H(z))$")
         for name in ordered(curves.estimator):
-            draw_band(row[1], curves[curves.estimator == name], "value", name, x="u")
+            own = curves[curves.estimator == name]
+            draw_band(row[1], own, "value", name, x="u")
+            if own.unscaled.notna().any():
+                (unscaled,) = row[1].plot(
+                    own.groupby("u").unscaled.median(),
+                    color=estimator_look(name)["color"],
+                    linewidth=0.8,
+                    label=rf"{estimator_look(name)['label']} without $\eta$: $f(\sigma(z/\lambda))$",
+                )
+                extra = [unscaled]
         row[1].set(
             xlabel="$u$",
             ylabel=r"$f(H(z))$, $c(z)$",
@@ -91,4 +105,4 @@ def fig2_toy_variance_relaxation(toy, relaxation):
         "Toy problem: gradient variance and learned relaxations\n"
         "left: line = quadrature, dots = fresh samples; all: median over seeds, bands = quartiles"
     )
-    return finish(figure, title, [*handles, handle], _scale(toy))
+    return finish(figure, title, [*handles, handle, *extra], _scale(toy))

@@ -14,8 +14,8 @@ from relax.registry import load_estimator
 from relax.replicas import parameter_generators
 from relax.settings import collect
 from relax.streams import NoiseStream
-from relax.surrogates import SurrogateSpec
-from relax.training import adam, check_finite, descend_variance, progress
+from relax.surrogates import RelaxedCost, SurrogateSpec
+from relax.training import adam, check_finite, progress, set_surrogate_gradient
 from relax.variance import sample_moments
 
 
@@ -64,8 +64,12 @@ def train(settings, log=None):
     seeds, cost = settings.seeds, squared_distance(settings.target)
     surrogate = estimator.surrogate(settings.spec, parameter_generators(seeds))
     logits = torch.zeros(len(seeds), 1, 1, dtype=torch.float64, requires_grad=True)
-    theta_optimizer = adam([logits], settings.learning_rate)
-    phi_optimizer = adam(surrogate.parameters(), settings.surrogate_learning_rate)
+    optimizer = adam(
+        [
+            ([logits], settings.learning_rate),
+            (surrogate.parameters(), settings.surrogate_learning_rate),
+        ]
+    )
     noise = NoiseStream(seeds, "noise", 1, 1, settings.noise, torch.float64, block=1000)
     evaluation_noise = NoiseStream(
         seeds, "evaluation", settings.variance_samples, 1, settings.noise, torch.float64, block=1
@@ -91,11 +95,15 @@ def train(settings, log=None):
         for step in range(1, settings.steps + 1):
             estimate = estimator.estimate(surrogate, cost, logits, noise(step))
             check_finite(
-                estimate.cost, estimate.gradient, step=step, seeds=seeds, estimator=settings.estimator
+                estimate.cost,
+                estimate.gradient,
+                step=step,
+                seeds=seeds,
+                estimator=settings.estimator,
             )
-            descend_variance(surrogate, phi_optimizer, estimate.gradient)
+            set_surrogate_gradient(surrogate, estimate.gradient)
             logits.grad = estimate.gradient.detach()
-            theta_optimizer.step()
+            optimizer.step()
             if step % settings.record_every == 0 or step == settings.steps:
                 note = record(step)
             bar.advance(note=note)
@@ -112,8 +120,9 @@ def train(settings, log=None):
 def tune_relaxations(settings, theta, points=201, log=None):
     """Descend the variance over c alone, at a fixed θ, and tabulate c over u (figure 2, right).
 
-    Rows of `settings.estimator` and of the cost itself; columns estimator ("cost" for f(H(z))),
-    target, noise, theta, seed, u, value. The surrogate c(z) is read at z = logit θ + logit u.
+    The surrogate c(z) is read at z = logit θ + logit u. Columns: estimator ("cost" for f(H(z)),
+    which has one seed), target, noise, theta, seed, u, value, unscaled (f(σ(z/λ)) without REBAR's
+    η, where there is one), exact_variance (of the tuned estimator, by quadrature).
 
     Raises:
         NonFiniteError: a cost or gradient stopped being finite.
@@ -121,38 +130,44 @@ def tune_relaxations(settings, theta, points=201, log=None):
     estimator = load_estimator(settings.estimator)
     seeds, cost = settings.seeds, squared_distance(settings.target)
     surrogate = estimator.surrogate(settings.spec, parameter_generators(seeds))
-    optimizer = adam(surrogate.parameters(), settings.surrogate_learning_rate)
+    optimizer = adam([(surrogate.parameters(), settings.surrogate_learning_rate)])
     logits = torch.full((len(seeds), 1, 1), theta, dtype=torch.float64).logit()
     noise = NoiseStream(seeds, "noise", 1, 1, settings.noise, torch.float64, block=1000)
     title = f"relaxation t={settings.target:g} {settings.estimator}"
     with progress(title, settings.steps, log) as bar:
-        for step in range(1, settings.steps + 1):
+        # An estimator with nothing to learn has its curve at once.
+        for step in range(1, settings.steps + 1 if optimizer else 1):
             estimate = estimator.estimate(surrogate, cost, logits, noise(step))
             check_finite(
-                estimate.cost, estimate.gradient, step=step, seeds=seeds, estimator=settings.estimator
+                estimate.cost,
+                estimate.gradient,
+                step=step,
+                seeds=seeds,
+                estimator=settings.estimator,
             )
-            descend_variance(surrogate, optimizer, estimate.gradient)
+            set_surrogate_gradient(surrogate, estimate.gradient)
+            optimizer.step()
             bar.advance()
     u = torch.from_numpy((np.arange(points) + 0.5) / points)
     z = (logits + torch.logit(u).view(1, -1, 1)).expand(len(seeds), -1, -1)
     with torch.no_grad():
-        c = surrogate(z, cost)
-        f = cost((z > 0).to(z.dtype))
+        curves = {settings.estimator: surrogate(z, cost), "cost": cost((z > 0).to(z.dtype))[:1]}
         variance = one_latent_moments(estimator, surrogate, cost, logits, settings.noise).variance
-    tables = [
-        pd.DataFrame(
-            {
+        unscaled = surrogate.relaxed_cost(z, cost) if isinstance(surrogate, RelaxedCost) else None
+    tables = []
+    for name, values in curves.items():
+        learned = name == settings.estimator
+        for row, value in enumerate(values):
+            columns = {
                 "estimator": name,
                 "target": settings.target,
                 "noise": settings.noise,
                 "theta": theta,
-                "seed": seed,
-                "u": u.numpy(),
-                "value": values[row].numpy(),
-                "exact_variance": float(variance[row]) if name != "cost" else float("nan"),
+                "seed": seeds[row],
+                "u": u,
+                "value": value,
+                "unscaled": unscaled[row] if learned and unscaled is not None else np.nan,
+                "exact_variance": variance[row].item() if learned else np.nan,
             }
-        )
-        for name, values in (("cost", f[:1]), (settings.estimator, c))
-        for row, seed in enumerate(seeds[: len(values)])
-    ]
+            tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)

@@ -17,7 +17,7 @@ from relax.replicas import parameter_generators
 from relax.settings import collect
 from relax.streams import NoiseStream, generator
 from relax.surrogates import SurrogateSpec
-from relax.training import adam, check_finite, descend_variance, progress
+from relax.training import adam, check_finite, progress, set_surrogate_gradient
 
 DTYPE = torch.float32
 
@@ -70,7 +70,10 @@ class Minibatches:
         if epoch != self.epoch:
             self.orders = torch.from_numpy(
                 np.stack(
-                    [generator(s, self.purpose, epoch).permutation(len(self.images)) for s in self.seeds]
+                    [
+                        generator(s, self.purpose, epoch).permutation(len(self.images))
+                        for s in self.seeds
+                    ]
                 )
             )
             self.epoch = epoch
@@ -113,8 +116,8 @@ def train(settings, images, checkpoints, log=None):
     torch.set_flush_denormal(True)
     seeds = settings.seeds
     model, estimator, surrogate = build(settings, images)
-    theta_optimizer = adam(model.parameters(), settings.learning_rate, settings.adam_beta2)
-    phi_optimizer = adam(surrogate.parameters(), settings.learning_rate, settings.adam_beta2)
+    learned = [(module.parameters(), settings.learning_rate) for module in (model, surrogate)]
+    optimizer = adam(learned, settings.adam_beta2)
     batches = Minibatches(images.train, seeds, settings.batch)
     noise = NoiseStream(seeds, "noise", settings.batch, settings.latents, settings.noise, DTYPE)
     rows, running, counted = [], torch.zeros(len(seeds)), 0
@@ -137,25 +140,29 @@ def train(settings, images, checkpoints, log=None):
             x = batches(step - 1)
             logits, estimate = encoder_estimate(estimator, surrogate, model, x, noise(step - 1))
             check_finite(
-                estimate.cost, estimate.gradient, step=step, seeds=seeds, estimator=settings.estimator
+                estimate.cost,
+                estimate.gradient,
+                step=step,
+                seeds=seeds,
+                estimator=settings.estimator,
             )
-            descend_variance(surrogate, phi_optimizer, estimate.gradient)
-            theta_optimizer.zero_grad()
+            optimizer.zero_grad()
+            set_surrogate_gradient(surrogate, estimate.gradient)
             torch.autograd.backward(
                 [logits, estimate.cost.mean(1).sum()],
                 [estimate.gradient.detach() / settings.batch, None],
             )
-            theta_optimizer.step()
+            optimizer.step()
             running -= estimate.cost.detach().mean(1)
             counted += 1
             if step % batches.per_epoch == 0 or step == settings.steps:
                 with torch.no_grad():
-                    valid = mean_elbo(
-                        model, images.valid, seeds, step, settings.evaluation_samples
-                    )
+                    valid = mean_elbo(model, images.valid, seeds, step, settings.evaluation_samples)
                 elbos = dict(train_elbo=running / counted, valid_elbo=valid)
                 epoch = step / batches.per_epoch
-                rows.append(pd.DataFrame({"seed": list(seeds), "step": step, "epoch": epoch, **elbos}))
+                rows.append(
+                    pd.DataFrame({"seed": list(seeds), "step": step, "epoch": epoch, **elbos})
+                )
                 note = ", ".join(f"{name} {value.mean():.2f}" for name, value in elbos.items())
                 running.zero_()
                 counted = 0

@@ -16,7 +16,7 @@ from relax.errors import DataError
 from relax.problems.vae_training import DTYPE, Minibatches, build, encoder_estimate
 from relax.settings import collect
 from relax.streams import NoiseStream
-from relax.training import adam, check_finite, descend_variance, progress
+from relax.training import adam, check_finite, progress, set_surrogate_gradient
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ def load_model(model, path):
         DataError: the checkpoint belongs to another model.
     """
     tensors = load_checkpoint(path)
-    state = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+    state = {
+        name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")
+    }
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -69,7 +71,7 @@ def load_model(model, path):
 
 def tune(estimator, surrogate, model, settings, batches, step, steps, name):
     """Descend the variance over φ for `steps` steps with the model frozen."""
-    optimizer = adam(surrogate.parameters(), settings.learning_rate, settings.adam_beta2)
+    optimizer = adam([(surrogate.parameters(), settings.learning_rate)], settings.adam_beta2)
     if optimizer is None:
         return
     noise = NoiseStream(
@@ -80,7 +82,8 @@ def tune(estimator, surrogate, model, settings, batches, step, steps, name):
         check_finite(
             estimate.cost, estimate.gradient, step=step, seeds=settings.seeds, estimator=name
         )
-        descend_variance(surrogate, optimizer, estimate.gradient)
+        set_surrogate_gradient(surrogate, estimate.gradient)
+        optimizer.step()
 
 
 def encoder_variance(estimator, surrogate, model, settings, batches, noise, measure):
@@ -142,7 +145,9 @@ def measure_variance(settings, measure, images, checkpoints, log=None):
             for index, path in enumerate(checkpoints):
                 step = load_model(model, path)
                 first = index * measure.tuning_steps
-                tune(estimator, surrogate, model, settings, tuning, first, measure.tuning_steps, name)
+                tune(
+                    estimator, surrogate, model, settings, tuning, first, measure.tuning_steps, name
+                )
                 encoder, logit = encoder_variance(
                     estimator, surrogate, model, settings, fixed, noise, measure
                 )

@@ -1,0 +1,42 @@
+# Two commands do all: `make` builds every figure, table and the report; `make test` runs the tests.
+.DEFAULT_GOAL := all
+.SHELLFLAGS := -eu -c
+SHELL := /bin/bash
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CORES ?= all
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+
+.PHONY: all test lint format lock clean help
+
+all: $(STAMP)  ## every figure, table and the report, on all cores (CORES=N for fewer)
+	@$(SNAKEMAKE)
+	@if [ ! -f report.html ] || [ -n "$$(find results figures workflow/report -newer report.html -type f -print -quit)" ]; then \
+	  $(SNAKEMAKE) --report report.html; fi
+
+test: $(STAMP)  ## all tests that need nothing but Python
+	@$(BIN)/python -m pytest -n 2 -q
+
+lint: $(STAMP)  ## ruff, snakefmt and snakemake --lint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/snakefmt --check Snakefile workflow
+	@$(BIN)/snakemake --lint
+
+format: $(STAMP)  ## rewrite the code in the project's format
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/snakefmt Snakefile workflow
+
+clean:  ## remove everything built, but not the environment
+	@rm -rf results/* figures/* report.html .snakemake && git checkout -q -- results figures
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1: \2/p' Makefile
+
+# The environment: the pinned lock, then the project itself. On failure nothing half-made is left.
+$(STAMP): envs/requirements.lock pyproject.toml envs/install.sh
+	@envs/install.sh $(VENV)
+	@touch $@
+
+lock:  ## resolve envs/requirements.in anew and pin the result
+	@envs/lock.sh
