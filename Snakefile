@@ -7,10 +7,11 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# The package is importable here and in every job, installed or not.
-SRC = os.path.join(workflow.basedir, "src")
-sys.path.insert(0, SRC)
-os.environ["PYTHONPATH"] = os.pathsep.join([SRC, *filter(None, [os.environ.get("PYTHONPATH")])])
+sys.path.insert(0, os.path.join(workflow.basedir, "src"))
+
+from relax.sources import share_with_jobs
+
+share_with_jobs()
 
 
 configfile: os.path.join(workflow.basedir, "config.yaml")

@@ -1,4 +1,4 @@
-"""Check a configuration against its schema, and say what is wrong in the user's words. Light to import."""
+"""Check a configuration against its schema; say what is wrong in plain words. Light to import."""
 
 import difflib
 import math

@@ -15,11 +15,11 @@ OPEN_UNIT = (2.0**-53, 1 - 2.0**-53)  # float64 uniforms whose logit is finite
 
 
 def _states(logits):
-    """Every b with its log-probability: [replica, batch, latent], [replica, batch], one at a time."""
+    """Every b with its probability: [replica, batch, latent] and [replica, batch], in turn."""
     latents = logits.shape[-1]
     if latents > MAX_LATENTS:
         raise ConfigError(
-            f"exact enumerates 2^latents values and takes at most {MAX_LATENTS} latents; got {latents}"
+            f"exact enumerates 2^latents values: at most {MAX_LATENTS} latents; got {latents}"
         )
     for state in itertools.product((0.0, 1.0), repeat=latents):
         b = torch.tensor(state, dtype=logits.dtype, device=logits.device).expand_as(logits)
@@ -28,7 +28,7 @@ def _states(logits):
 
 
 def enumerate_expectation(function, logits):
-    """E[function(b)] by enumeration; `function` maps [replica, batch, latent] to [replica, batch]."""
+    """E[function(b)] by enumeration; `function`: [replica, batch, latent] -> [replica, batch]."""
     return sum(probability * function(b) for b, probability in _states(logits))
 
 

@@ -17,7 +17,7 @@ def parameter_generators(seeds):
 
 
 def uniform_parameter(generators, shape, bound, dtype):
-    """A parameter [replica, *shape], uniform in [-bound, bound], each replica from its own stream."""
+    """A parameter [replica, *shape], uniform in [-bound, bound], a replica from its own stream."""
     draws = [g.uniform(-bound, bound, shape) for g in generators]
     return nn.Parameter(torch.as_tensor(np.stack(draws), dtype=dtype))
 

@@ -6,10 +6,17 @@ shows: a rule adds the estimators that it uses itself.
 """
 
 import ast
+import os
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+
+
+def share_with_jobs():
+    """Make the package importable in every process started from this one, installed or not."""
+    paths = [str(PACKAGE.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
 
 
 def package_sources(*modules):

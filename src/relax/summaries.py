@@ -30,7 +30,7 @@ def in_registry_order(table, *keys):
 
 
 def select_learning_rate(training):
-    """The rows of the learning rate whose mean best validation ELBO is highest, for each estimator."""
+    """For each estimator, the rows of the learning rate with the best mean validation ELBO."""
     best = training.groupby([*RUN_KEYS, "seed"]).valid_elbo.max().groupby(RUN_KEYS).mean()
     chosen = best.groupby(RUN_KEYS[:-1]).idxmax()
     return training.set_index(RUN_KEYS).loc[list(chosen)].reset_index()

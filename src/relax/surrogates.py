@@ -4,6 +4,7 @@ A surrogate maps z [replica, batch, latent] to c [replica, batch], and gives its
 it. Both depend differentiably on the surrogate's parameters φ where grad mode is on.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -121,7 +122,7 @@ class Network(Surrogate):
         widths = [spec.context + spec.latents, *spec.hidden, 1]
         self.layers = nn.ModuleList(
             StackedLinear(inputs, outputs, generators, spec.dtype)
-            for inputs, outputs in zip(widths, widths[1:], strict=False)
+            for inputs, outputs in itertools.pairwise(widths)
         )
 
     def forward(self, z, cost=None, context=None):

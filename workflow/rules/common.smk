@@ -1,11 +1,13 @@
-# Helpers of the other rule files. Light imports only: every job parses this again.
+# What the other files here share. Light imports only: every job parses this again.
 from relax.config import check_config
 from relax.errors import ConfigError
 from relax.registry import REGISTRY
 from relax.sources import package_sources
 
 try:
-    check_config(config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml"))
+    check_config(
+        config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml")
+    )
 except ConfigError as error:
     raise WorkflowError(str(error))
 
@@ -39,19 +41,21 @@ def seed_ranges(section):
     """The jobs' seed ranges, as "first-last"."""
     seeds, per_job = config[section]["seeds"], config[section]["seeds_per_job"]
     return [
-        f"{first}-{min(first + per_job, seeds) - 1}" for first in range(0, seeds, per_job)
+        f"{first}-{min(first + per_job, seeds) - 1}"
+        for first in range(0, seeds, per_job)
     ]
 
 
 def sources(*modules):
-    """The package files behind these modules of relax: a rule's `code` input."""
+    """The package files behind these modules of relax, to declare as input `code`."""
     return [
-        os.path.relpath(path) for path in package_sources(*(f"relax.{m}" for m in modules))
+        os.path.relpath(path)
+        for path in package_sources(*(f"relax.{m}" for m in modules))
     ]
 
 
 def estimator_sources(*modules):
-    """The same for a rule with a wildcard `estimator`: that estimator's file, and no other's."""
+    """The same where there is a wildcard `estimator`: with that estimator's file, no other's."""
     return lambda wildcards: sources(
         *modules, REGISTRY[wildcards.estimator].module.removeprefix("relax.")
     )
@@ -63,3 +67,19 @@ def surrogate_settings(section):
         key: config[section]["surrogate"][key]
         for key in REGISTRY[wildcards.estimator].reads
     }
+
+
+def run_tables(section, path, **wildcards):
+    """Every table of this path under results/, over the wildcards and the section's seed ranges."""
+    return expand(f"{RESULTS}/{path}", seeds=seed_ranges(section), **wildcards)
+
+
+def figure_outputs(name, category, what):
+    """The three files of a figure; the web report shows the svg."""
+    svg = report(
+        f"{FIGURES}/{name}.svg",
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels={"what": "figure", "name": what},
+    )
+    return {"svg": svg, "pdf": f"{FIGURES}/{name}.pdf", "png": f"{FIGURES}/{name}.png"}

@@ -8,11 +8,11 @@ rule prepare_data:
         f"{LOGS}/data/{{dataset}}.log",
     benchmark:
         f"{BENCHMARKS}/data/{{dataset}}.tsv"
+    conda:
+        "../../envs/relax.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/relax.yaml"
     script:
         "../scripts/prepare_data.py"

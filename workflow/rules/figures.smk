@@ -1,13 +1,4 @@
 # The figures: each reads tables and nothing else, and comes as pdf, png and svg.
-def figure_outputs(name, category, what):
-    """The three files of a figure; the web report shows the svg."""
-    svg = report(
-        f"{FIGURES}/{name}.svg",
-        caption=f"../report/{name}.rst",
-        category=category,
-        labels={"what": "figure", "name": what},
-    )
-    return {"svg": svg, "pdf": f"{FIGURES}/{name}.pdf", "png": f"{FIGURES}/{name}.png"}
 
 
 rule figure_1:
@@ -20,14 +11,14 @@ rule figure_1:
         f"{LOGS}/figures/fig1_toy_training.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig1_toy_training.tsv"
-    params:
-        figure="toy.fig1_toy_training",
+    conda:
+        "../../envs/relax.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/relax.yaml"
+    params:
+        figure="toy.fig1_toy_training",
     script:
         "../scripts/plot.py"
 
@@ -38,19 +29,21 @@ rule figure_2:
         relaxation=relaxation_tables,
         code=sources("figures.toy", "jobs", "tables"),
     output:
-        **figure_outputs("fig2_toy_variance_relaxation", "Toy problem", "variance and relaxation"),
+        **figure_outputs(
+            "fig2_toy_variance_relaxation", "Toy problem", "variance and relaxation"
+        ),
     log:
         f"{LOGS}/figures/fig2_toy_variance_relaxation.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig2_toy_variance_relaxation.tsv"
-    params:
-        figure="toy.fig2_toy_variance_relaxation",
+    conda:
+        "../../envs/relax.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/relax.yaml"
+    params:
+        figure="toy.fig2_toy_variance_relaxation",
     script:
         "../scripts/plot.py"
 
@@ -65,14 +58,14 @@ rule figure_3:
         f"{LOGS}/figures/fig3_vae_training.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig3_vae_training.tsv"
-    params:
-        figure="vae.fig3_vae_training",
+    conda:
+        "../../envs/relax.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/relax.yaml"
+    params:
+        figure="vae.fig3_vae_training",
     script:
         "../scripts/plot.py"
 
@@ -88,14 +81,14 @@ rule figure_4:
         f"{LOGS}/figures/fig4_vae_variance.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig4_vae_variance.tsv"
-    params:
-        figure="vae.fig4_vae_variance",
+    conda:
+        "../../envs/relax.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/relax.yaml"
+    params:
+        figure="vae.fig4_vae_variance",
     script:
         "../scripts/plot.py"
 

@@ -15,14 +15,14 @@ rule table_toy:
         f"{LOGS}/tables/toy.log",
     benchmark:
         f"{BENCHMARKS}/tables/toy.tsv"
-    params:
-        summary="toy",
+    conda:
+        "../../envs/relax.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/relax.yaml"
+    params:
+        summary="toy",
     script:
         "../scripts/summarise.py"
 
@@ -43,14 +43,14 @@ rule table_vae:
         f"{LOGS}/tables/vae.log",
     benchmark:
         f"{BENCHMARKS}/tables/vae.tsv"
-    params:
-        summary="vae",
+    conda:
+        "../../envs/relax.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/relax.yaml"
+    params:
+        summary="vae",
     script:
         "../scripts/summarise.py"
 

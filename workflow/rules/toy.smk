@@ -1,23 +1,17 @@
 # The toy problem: training runs, and the relaxations tuned at a fixed θ.
 TOY = config["toy"]
-
-
-def toy_tables(wildcards):
-    return expand(
-        f"{RESULTS}/toy/t{{target}}/{{estimator}}/seeds{{seeds}}.csv",
-        target=TOY["targets"],
-        estimator=TOY["estimators"],
-        seeds=seed_ranges("toy"),
-    )
-
-
-def relaxation_tables(wildcards):
-    return expand(
-        f"{RESULTS}/toy/t{{target}}/{{estimator}}/relaxation_seeds{{seeds}}.csv",
-        target=TOY["targets"],
-        estimator=TOY["relaxation"]["estimators"],
-        seeds=seed_ranges("toy"),
-    )
+toy_tables = run_tables(
+    "toy",
+    "toy/t{target}/{estimator}/seeds{seeds}.csv",
+    target=TOY["targets"],
+    estimator=TOY["estimators"],
+)
+relaxation_tables = run_tables(
+    "toy",
+    "toy/t{target}/{estimator}/relaxation_seeds{seeds}.csv",
+    target=TOY["targets"],
+    estimator=TOY["relaxation"]["estimators"],
+)
 
 
 rule train_toy:
@@ -29,6 +23,12 @@ rule train_toy:
         f"{LOGS}/toy/t{{target}}/{{estimator}}/seeds{{first}}-{{last}}.log",
     benchmark:
         f"{BENCHMARKS}/toy/t{{target}}/{{estimator}}/seeds{{first}}-{{last}}.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
     params:
         steps=TOY["steps"],
         learning_rate=TOY["learning_rate"],
@@ -37,12 +37,6 @@ rule train_toy:
         record_every=TOY["record_every"],
         variance_samples=TOY["variance_samples"],
         surrogate=surrogate_settings("toy"),
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    conda:
-        "../../envs/relax.yaml"
     script:
         "../scripts/train_toy.py"
 
@@ -56,17 +50,17 @@ rule tune_relaxation:
         f"{LOGS}/toy/t{{target}}/{{estimator}}/relaxation_seeds{{first}}-{{last}}.log",
     benchmark:
         f"{BENCHMARKS}/toy/t{{target}}/{{estimator}}/relaxation_seeds{{first}}-{{last}}.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
     params:
         theta=TOY["relaxation"]["theta"],
         steps=TOY["relaxation"]["steps"],
         surrogate_learning_rate=TOY["surrogate_learning_rate"],
         noise=TOY["noise"],
         surrogate=surrogate_settings("toy"),
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    conda:
-        "../../envs/relax.yaml"
     script:
         "../scripts/tune_relaxation.py"

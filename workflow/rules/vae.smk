@@ -2,23 +2,26 @@
 VAE = config["vae"]
 RUN = "vae/{dataset}/{model}/{estimator}/lr{learning_rate}/seeds{first}-{last}"
 CHECKPOINT_STEPS = [
-    round(VAE["steps"] * part / VAE["checkpoints"]) for part in range(VAE["checkpoints"] + 1)
+    round(VAE["steps"] * part / VAE["checkpoints"])
+    for part in range(VAE["checkpoints"] + 1)
 ]
 
 
-def vae_tables(name, estimators):
-    return lambda wildcards: expand(
-        f"{RESULTS}/vae/{{dataset}}/{{model}}/{{estimator}}/lr{{lr}}/seeds{{seeds}}/{name}.csv",
+TRAJECTORY = VAE["variance"]["trajectory"]
+training_tables, variance_tables = [
+    run_tables(
+        "vae",
+        f"vae/{{dataset}}/{{model}}/{{estimator}}/lr{{lr}}/seeds{{seeds}}/{name}.csv",
         dataset=VAE["datasets"],
         model=VAE["models"],
         estimator=estimators,
         lr=VAE["learning_rates"],
-        seeds=seed_ranges("vae"),
     )
-
-
-training_tables = vae_tables("training", VAE["estimators"])
-variance_tables = vae_tables("variance", [VAE["variance"]["trajectory"]])
+    for name, estimators in (
+        ("training", VAE["estimators"]),
+        ("variance", [TRAJECTORY]),
+    )
+]
 
 
 rule train_vae:
@@ -27,11 +30,19 @@ rule train_vae:
         code=estimator_sources("problems.vae_training", "data", "jobs", "tables"),
     output:
         table=f"{RESULTS}/{RUN}/training.csv",
-        checkpoints=[f"{RESULTS}/{RUN}/checkpoint_{step}.pt" for step in CHECKPOINT_STEPS],
+        checkpoints=[
+            f"{RESULTS}/{RUN}/checkpoint_{step}.pt" for step in CHECKPOINT_STEPS
+        ],
     log:
         f"{LOGS}/{RUN}/training.log",
     benchmark:
         f"{BENCHMARKS}/{RUN}/training.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=1440,
     params:
         steps=VAE["steps"],
         checkpoint_steps=CHECKPOINT_STEPS,
@@ -41,12 +52,6 @@ rule train_vae:
         adam_beta2=VAE["adam_beta2"],
         evaluation_samples=VAE["evaluation_samples"],
         surrogate=surrogate_settings("vae"),
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=1440,
-    conda:
-        "../../envs/relax.yaml"
     script:
         "../scripts/train_vae.py"
 
@@ -60,7 +65,10 @@ rule measure_variance:
             "data",
             "jobs",
             "tables",
-            *(REGISTRY[name].module.removeprefix("relax.") for name in VAE["estimators"]),
+            *(
+                REGISTRY[name].module.removeprefix("relax.")
+                for name in VAE["estimators"]
+            ),
         ),
     output:
         table=f"{RESULTS}/{RUN}/variance.csv",
@@ -68,6 +76,12 @@ rule measure_variance:
         f"{LOGS}/{RUN}/variance.log",
     benchmark:
         f"{BENCHMARKS}/{RUN}/variance.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=480,
     params:
         estimators=VAE["estimators"],
         tuning_steps=VAE["variance"]["tuning_steps"],
@@ -78,11 +92,5 @@ rule measure_variance:
         noise=VAE["noise"],
         adam_beta2=VAE["adam_beta2"],
         surrogate=VAE["surrogate"],
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=480,
-    conda:
-        "../../envs/relax.yaml"
     script:
         "../scripts/measure_variance.py"

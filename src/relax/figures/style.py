@@ -98,7 +98,7 @@ def count(number, noun):
 
 
 def save(figure, paths):
-    """Write a figure to each path, whole or not at all, without dates: the same bytes every time."""
+    """Write a figure to each path, whole or not at all, undated: the same bytes every time."""
     undated = {"pdf": {"CreationDate": None, "ModDate": None}, "svg": {"Date": None}, "png": {}}
     for path in paths:
         kind = str(path).rsplit(".", 1)[-1]

@@ -88,11 +88,12 @@ def fig2_toy_variance_relaxation(toy, relaxation):
             own = curves[curves.estimator == name]
             draw_band(row[1], own, "value", name, x="u")
             if own.unscaled.notna().any():
+                look = estimator_look(name)
                 (unscaled,) = row[1].plot(
                     own.groupby("u").unscaled.median(),
-                    color=estimator_look(name)["color"],
+                    color=look["color"],
                     linewidth=0.8,
-                    label=rf"{estimator_look(name)['label']} without $\eta$: $f(\sigma(z/\lambda))$",
+                    label=rf"{look['label']} without $\eta$: $f(\sigma(z/\lambda))$",
                 )
                 extra = [unscaled]
         row[1].set(

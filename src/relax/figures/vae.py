@@ -42,7 +42,7 @@ def fig3_vae_training(training):
             draw_band(
                 axes, rows, "valid_elbo", name, "epoch", "mean", dashes=(), linewidth=0.7, alpha=0.9
             )
-        # The first epochs are far below the rest: the axis begins where the curves can be told apart.
+        # The first epochs are far below the rest: the axis begins where curves can be told apart.
         late = runs[runs.epoch >= 0.04 * runs.epoch.max()]
         low, high = late.train_elbo.min(), runs[["train_elbo", "valid_elbo"]].max().max()
         axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))

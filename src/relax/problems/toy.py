@@ -18,6 +18,8 @@ from relax.surrogates import RelaxedCost, SurrogateSpec
 from relax.training import adam, check_finite, progress, set_surrogate_gradient
 from relax.variance import sample_moments
 
+DEFAULT_SPEC = SurrogateSpec(latents=1, dtype=torch.float64)
+
 
 @dataclass(frozen=True)
 class ToySettings:
@@ -32,7 +34,7 @@ class ToySettings:
     noise: str = "independent"
     record_every: int = 200
     variance_samples: int = 1000
-    spec: SurrogateSpec = SurrogateSpec()
+    spec: SurrogateSpec = DEFAULT_SPEC
 
     @classmethod
     def of(cls, wildcards, params):
@@ -85,7 +87,7 @@ def train(settings, log=None):
             gradient = estimator.estimate(surrogate, cost, wide, fresh).gradient
             measured = sample_moments(gradient).variance.flatten()
             exact = one_latent_moments(estimator, surrogate, cost, logits, settings.noise).variance
-        columns = dict(step=step, theta=theta, loss=loss, gradient_variance=measured)
+        columns = {"step": step, "theta": theta, "loss": loss, "gradient_variance": measured}
         rows.append(pd.DataFrame({"seed": list(seeds), **columns, "exact_variance": exact}))
         return f"loss {loss.mean():.5f}, theta {theta.mean():.4f}"
 

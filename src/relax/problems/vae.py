@@ -60,7 +60,7 @@ class LinearVAE(nn.Module):
 
 
 def direct_gradient(logits, b):
-    """∂f/∂logits through log q(b|x) at fixed b, the part of the gradient not through b: b - σ(logits).
+    """∂f/∂logits at fixed b, through log q(b|x): b - σ(logits).
 
     Its expectation is zero; it is added because the published estimators carry it.
     """

@@ -20,6 +20,7 @@ from relax.surrogates import SurrogateSpec
 from relax.training import adam, check_finite, progress, set_surrogate_gradient
 
 DTYPE = torch.float32
+DEFAULT_SPEC = SurrogateSpec(dtype=DTYPE)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class VAESettings:
     noise: str = "coupled"
     adam_beta2: float = 0.99999
     evaluation_samples: int = 5
-    spec: SurrogateSpec = SurrogateSpec(dtype=DTYPE)
+    spec: SurrogateSpec = DEFAULT_SPEC
 
     @classmethod
     def of(cls, wildcards, params):
@@ -158,7 +159,7 @@ def train(settings, images, checkpoints, log=None):
             if step % batches.per_epoch == 0 or step == settings.steps:
                 with torch.no_grad():
                     valid = mean_elbo(model, images.valid, seeds, step, settings.evaluation_samples)
-                elbos = dict(train_elbo=running / counted, valid_elbo=valid)
+                elbos = {"train_elbo": running / counted, "valid_elbo": valid}
                 epoch = step / batches.per_epoch
                 rows.append(
                     pd.DataFrame({"seed": list(seeds), "step": step, "epoch": epoch, **elbos})
