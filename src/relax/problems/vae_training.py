@@ -90,6 +90,19 @@ def encoder_estimate(estimator, surrogate, model, x, noise):
     return logits, estimate._replace(gradient=estimate.gradient + direct)
 
 
+def set_gradients(surrogate, logits, estimate):
+    """Give every parameter the gradient of its own objective, from one estimate.
+
+    The encoder gets the estimate, as it stands, through its logits; the decoder and the prior get
+    ∂f(b) at the hard sample; the surrogate gets ∂φ g². Costs are means over the minibatch.
+    """
+    set_surrogate_gradient(surrogate, estimate.gradient)
+    batch = logits.shape[1]
+    torch.autograd.backward(
+        [logits, estimate.cost.mean(1).sum()], [estimate.gradient.detach() / batch, None]
+    )
+
+
 def mean_elbo(model, images, seeds, step, samples):
     """ELBO of a split, [replica] in nats: the mean over images and `samples` hard samples each."""
     replicas = len(seeds)
@@ -148,11 +161,7 @@ def train(settings, images, checkpoints, log=None):
                 estimator=settings.estimator,
             )
             optimizer.zero_grad()
-            set_surrogate_gradient(surrogate, estimate.gradient)
-            torch.autograd.backward(
-                [logits, estimate.cost.mean(1).sum()],
-                [estimate.gradient.detach() / settings.batch, None],
-            )
+            set_gradients(surrogate, logits, estimate)
             optimizer.step()
             running -= estimate.cost.detach().mean(1)
             counted += 1

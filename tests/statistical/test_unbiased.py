@@ -1,0 +1,135 @@
+"""Every estimator's mean against enumeration, by z-scores, with the power to see a 2% bias.
+
+One false-alarm rate for the whole file, shared out over every coordinate tested (Bonferroni). The
+seed is fixed, so a pass is a pass for ever. Controls: the same test must reject a 2% scaling of
+each unbiased estimator, Concrete at a high temperature, and the draft's equation (9) as printed.
+"""
+
+import pytest
+import torch
+from scipy import stats
+from unit.test_exact import printed_equation_9
+
+from relax.exact import enumerate_gradient
+from relax.problems.vae import LinearVAE
+from relax.problems.vae_training import encoder_estimate
+from relax.registry import REGISTRY, load_estimator
+from relax.replicas import parameter_generators
+from relax.streams import NoiseStream
+from relax.surrogates import RelaxedCost, SurrogateSpec
+
+FALSE_ALARM_RATE = 1e-3
+LATENTS, SAMPLES, CHUNK = 3, 1_500_000, 50_000
+SEEDS = [11, 12]  # two replicas: two sets of logits, two surrogates
+# "exact" is the truth that the others are held against; tests/unit/test_exact.py tests it.
+UNBIASED = [name for name in REGISTRY if load_estimator(name).unbiased and name != "exact"]
+KINDS = ("independent", "coupled")
+# Coordinates tested against the truth: both problems below, every unbiased estimator and noise.
+COORDINATES = 2 * len(UNBIASED) * len(KINDS) * len(SEEDS) * LATENTS
+THRESHOLD = stats.norm.isf(FALSE_ALARM_RATE / 2 / COORDINATES)
+
+LOGITS = torch.tensor([[0.3, -0.5, 0.1], [-0.9, 0.2, 0.6]], dtype=torch.float64).unsqueeze(1)
+SPEC = SurrogateSpec(latents=LATENTS, hidden=(8,), temperature=0.4, add_relaxed_cost=True)
+
+
+def cost(b):
+    """Does not separate; its exact gradient is far from zero in every coordinate."""
+    return b[..., 0] - 1.2 * b[..., 1] + b[..., 2] * (0.8 + 0.7 * b[..., 0] * b[..., 1]) - 0.4
+
+
+def accumulate(estimate, exact, kind, chunks=SAMPLES // CHUNK):
+    """z-scores [replica, latent] of the mean of `estimate(noise)`, and the standard error."""
+    stream = NoiseStream(SEEDS, "noise", CHUNK, LATENTS, kind, torch.float64, block=1)
+    total, squares = torch.zeros_like(exact), torch.zeros_like(exact)
+    with torch.no_grad():
+        for chunk in range(chunks):
+            gradient = estimate(stream(chunk))
+            total += gradient.sum(1)
+            squares += gradient.square().sum(1)
+    n = chunks * CHUNK
+    mean = total / n
+    error = ((squares / n - mean.square()) / n).sqrt()
+    return (mean - exact) / error, mean, error
+
+
+def passes(z):
+    return bool((z.abs() < THRESHOLD).all())
+
+
+def check(estimate, exact, kind):
+    z, mean, error = accumulate(estimate, exact, kind)
+    assert passes(z), f"z-scores {z.tolist()} exceed {THRESHOLD:.2f}"
+    # Power: had the estimator been 2% too large, this very run would have rejected it.
+    assert not passes((1.02 * mean - exact) / error)
+
+
+def of_registry(name, cost, logits):
+    estimator = load_estimator(name)
+    surrogate = estimator.surrogate(SPEC, parameter_generators(SEEDS))
+    wide = logits.expand(-1, CHUNK, -1)
+    return lambda noise: estimator.estimate(surrogate, cost, wide, noise).gradient
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", UNBIASED)
+def test_mean_is_the_exact_gradient(name, kind):
+    exact = enumerate_gradient(cost, LOGITS).squeeze(1)
+    check(of_registry(name, cost, LOGITS), exact, kind)
+
+
+def test_negative_control_concrete_at_a_high_temperature():
+    exact = enumerate_gradient(cost, LOGITS).squeeze(1)
+    surrogate = RelaxedCost(SurrogateSpec(latents=LATENTS, temperature=5.0), 2, learn=False)
+    wide = LOGITS.expand(-1, CHUNK, -1)
+    estimate = load_estimator("concrete").estimate
+    z, _, _ = accumulate(
+        lambda noise: estimate(surrogate, cost, wide, noise).gradient, exact, "coupled", chunks=4
+    )
+    assert not passes(z)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_negative_control_equation_9_as_printed(kind):
+    exact = enumerate_gradient(cost, LOGITS).squeeze(1)
+    surrogate = RelaxedCost(SPEC, 2)
+    wide = LOGITS.expand(-1, CHUNK, -1)
+    z, _, _ = accumulate(
+        lambda noise: printed_equation_9(surrogate, cost, wide, noise).gradient,
+        exact,
+        kind,
+        chunks=4,
+    )
+    assert not passes(z)
+
+
+@pytest.fixture(scope="module")
+def tiny_vae():
+    """A VAE of 4 pixels and 3 latents in float64, its image, and its exact encoder gradient."""
+    torch.manual_seed(0)
+    model = LinearVAE(torch.full((4,), 0.4, dtype=torch.float64), LATENTS, parameter_generators(SEEDS))
+    with torch.no_grad():  # weights large enough that every latent matters
+        model.decoder.weight *= 2.5
+        model.prior_logits += torch.linspace(-1.5, 1.5, 3)
+    x = torch.tensor([1.0, 0, 1, 1], dtype=torch.float64).expand(2, 1, 4)
+    with torch.no_grad():
+        logits = model.encode(model.center(x))
+        exact = enumerate_gradient(model.cost(x, logits), logits).squeeze(1)
+    return model, x, exact
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", UNBIASED)
+def test_vae_encoder_gradient_is_unbiased(tiny_vae, name, kind):
+    """With ∂f/∂θ added, whose mean is zero, and an image-dependent network."""
+    model, x, exact = tiny_vae
+    estimator = load_estimator(name)
+    spec = SurrogateSpec(
+        latents=LATENTS, context=4, hidden=(8,), squash=False, add_relaxed_cost=True
+    )
+    surrogate = estimator.surrogate(spec, parameter_generators(SEEDS))
+    wide = x.expand(-1, CHUNK, -1)
+    check(
+        lambda noise: encoder_estimate(estimator, surrogate, model, wide, noise)[1].gradient,
+        exact,
+        kind,
+    )

@@ -1,0 +1,138 @@
+"""The one formula on captured noise: algebra, no Monte Carlo tolerance."""
+
+import pytest
+import torch
+from unit.test_relaxations import textbook_conditional_sample
+
+from relax.estimators.formula import control_variate_estimate, pathwise_estimate
+from relax.registry import REGISTRY, load_estimator
+from relax.replicas import parameter_generators
+from relax.streams import Noise, uniform_noise
+from relax.surrogates import Network, RelaxedCost, Sum, Surrogate, SurrogateSpec, ZeroSurrogate
+
+SPEC = SurrogateSpec(latents=3, context=2, hidden=(5, 4), activation="tanh", temperature=0.7)
+SEEDS = [0, 1]
+SHAPE = (6, 3)
+
+
+def cost(b):
+    """A cost that does not separate over latents, smooth on relaxed values."""
+    return torch.sin(2 * b[..., 0] + b[..., 1]) + (b[..., 1] - 0.3) * b[..., 2] ** 2 + 0.5
+
+
+@pytest.fixture
+def problem():
+    """Logits, noise (u, v) and context for two replicas, six samples, three latents."""
+    u, v = uniform_noise(SEEDS, "noise", 0, (2, *SHAPE)).unbind(1)
+    logits = 3 * (uniform_noise(SEEDS, "noise", 1, SHAPE) - 0.5)
+    context = uniform_noise(SEEDS, "noise", 2, (SHAPE[0], SPEC.context))
+    return logits, u, v, context
+
+
+def surrogates():
+    generators = parameter_generators(SEEDS)
+    relaxed, network = RelaxedCost(SPEC, len(SEEDS)), Network(SPEC, generators)
+    with torch.no_grad():
+        relaxed.scale.fill_(0.8)
+    return {"relaxed": relaxed, "network": network, "sum": Sum(relaxed, network)}
+
+
+def test_zero_surrogate_gives_reinforce_exactly(problem):
+    logits, u, v, _ = problem
+    estimate = control_variate_estimate(ZeroSurrogate(), cost, logits, Noise(u, v))
+    score = estimate.sample - torch.sigmoid(logits)
+    assert torch.equal(estimate.gradient, cost(estimate.sample).unsqueeze(-1) * score)
+
+
+@pytest.mark.parametrize("kind", ["independent", "coupled"])
+@pytest.mark.parametrize("name", ["relaxed", "network", "sum"])
+def test_formula_equals_automatic_differentiation_of_the_textbook(problem, name, kind):
+    """[f(b) - c(z~)] ∂log p(b) + ∂c(z) - ∂c(z~), each ∂ taken by a tape through the sampling."""
+    logits, u, v, context = problem
+    c = surrogates()[name]
+    alpha = logits.clone().requires_grad_()
+    z = alpha + torch.logit(u)
+    b = (z > 0).double()
+    if kind == "coupled":  # the v that makes z~ = z in value, held fixed
+        theta = torch.sigmoid(logits)
+        v = torch.where(b > 0.5, (u - (1 - theta)) / theta, u / (1 - theta))
+    z_tilde = textbook_conditional_sample(alpha, b, v)
+    log_p = torch.distributions.Bernoulli(logits=alpha).log_prob(b).sum(-1)
+    c_z, c_tilde = c(z, cost, context), c(z_tilde, cost, context)
+    terms = (cost(b) - c_tilde.detach()) * log_p + c_z - c_tilde
+    (expected,) = torch.autograd.grad(terms.sum(), alpha)
+    noise = Noise(u, v if kind == "independent" else None)
+    estimate = control_variate_estimate(c, cost, logits, noise, context)
+    torch.testing.assert_close(estimate.gradient.detach(), expected, rtol=1e-8, atol=1e-8)
+
+
+def test_concrete_is_the_reparameterization_gradient(problem):
+    logits, u, _, _ = problem
+    alpha = logits.clone().requires_grad_()
+    relaxed = torch.sigmoid((alpha + torch.logit(u)) / SPEC.temperature)
+    (expected,) = torch.autograd.grad(cost(relaxed).sum(), alpha)
+    surrogate = load_estimator("concrete").surrogate(SPEC, SEEDS)
+    estimate = pathwise_estimate(surrogate, cost, logits, Noise(u))
+    torch.testing.assert_close(estimate.gradient.detach(), expected)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "elu"])
+@pytest.mark.parametrize("squash", [True, False])
+@pytest.mark.parametrize("seen", [0, 2])
+def test_networks_slope_by_hand_equals_automatic_differentiation(activation, squash, seen):
+    """Value, slope, and the gradient in φ of a function of both."""
+    spec = SurrogateSpec(
+        latents=3, context=seen, hidden=(5, 4), activation=activation, squash=squash
+    )
+    network = Network(spec, parameter_generators(SEEDS))
+    z = uniform_noise(SEEDS, "noise", 3, SHAPE) * 4 - 2
+    context = uniform_noise(SEEDS, "noise", 4, (SHAPE[0], seen)) if seen else None
+    results = []
+    for method in (network.value_and_slope, super(Network, network).value_and_slope):
+        value, slope = method(z, None, context)
+        objective = value.sin().sum() + (slope**2).sum()
+        parameters = list(network.parameters())
+        results.append([value, slope, *torch.autograd.grad(objective, parameters)])
+    for by_hand, automatic in zip(*results, strict=True):
+        torch.testing.assert_close(by_hand, automatic, rtol=1e-10, atol=1e-12)
+
+
+def test_without_grad_mode_nothing_carries_a_graph(problem):
+    logits, u, v, context = problem
+    with torch.no_grad():
+        for surrogate in surrogates().values():
+            estimate = control_variate_estimate(surrogate, cost, logits, Noise(u, v), context)
+            assert not estimate.gradient.requires_grad
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_estimators_are_pure(problem, name):
+    """Same arguments, same answer; the caller's logits and the cost's weights get no gradient."""
+    logits, u, v, context = problem
+    weight = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
+    logits = logits.clone().requires_grad_()
+    estimator = load_estimator(name)
+    surrogate = estimator.surrogate(SPEC, parameter_generators(SEEDS))
+    arguments = (surrogate, lambda b: weight * cost(b), logits, Noise(u, v), context)
+    first, second = estimator.estimate(*arguments), estimator.estimate(*arguments)
+    assert torch.equal(first.gradient, second.gradient)
+    assert torch.equal(first.sample, second.sample)
+    assert logits.grad is None
+    assert weight.grad is None
+    assert isinstance(surrogate, Surrogate)
+    assert bool(list(p for p in surrogate.parameters() if p.requires_grad)) == REGISTRY[name].learns
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_a_replicas_estimate_does_not_depend_on_its_neighbours(problem, name):
+    logits, u, v, context = problem
+    estimator = load_estimator(name)
+
+    def gradient(rows):
+        surrogate = estimator.surrogate(SPEC, parameter_generators([SEEDS[r] for r in rows]))
+        noise = Noise(u[rows], v[rows])
+        return estimator.estimate(surrogate, cost, logits[rows], noise, context[rows]).gradient
+
+    together = gradient([0, 1])
+    for row in (0, 1):
+        torch.testing.assert_close(gradient([row])[0], together[row], rtol=1e-12, atol=1e-14)
