@@ -8,8 +8,9 @@ from relax.files import placed_whole
 
 def save_checkpoint(tensors, path):
     """Save a flat dict of tensors; `torch.load(..., weights_only=True)` reads it."""
-    with placed_whole(path) as temporary:
-        torch.save({name: tensor.detach().cpu() for name, tensor in tensors.items()}, temporary)
+    # Through a handle: given a path, torch writes the temporary name into the archive.
+    with placed_whole(path) as temporary, open(temporary, "wb") as file:
+        torch.save({name: tensor.detach().cpu() for name, tensor in tensors.items()}, file)
 
 
 def load_checkpoint(path):

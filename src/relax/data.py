@@ -4,7 +4,9 @@ A prepared data set is an `.npz` with `train`, `valid` and `test`: uint8 arrays 
 [image, pixel], and `shape`, the height and width of an image.
 """
 
+import zlib
 from dataclasses import dataclass
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -73,9 +75,9 @@ def load_images(path, dtype=torch.float32):
         DataError: missing, damaged, empty, of the wrong shape, or with values that are not 0 or 1.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in (*SPLITS, "shape")}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise DataError(f"{path} is not a prepared data set: {error}") from None
     height, width = (int(n) for n in arrays["shape"])
     for split in SPLITS:

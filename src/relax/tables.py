@@ -14,7 +14,7 @@ def write_table(table, path):
 def read_tables(paths):
     """Read CSV tables and stack them; floats come back bit for bit."""
     paths = [paths] if isinstance(paths, str) else list(paths)
-    tables = [pd.read_csv(path, float_precision="round_trip") for path in paths]
+    tables = [pd.read_csv(path) for path in paths]
     return pd.concat(tables, ignore_index=True)
 
 

@@ -106,7 +106,9 @@ def test_negative_control_equation_9_as_printed(kind):
 def tiny_vae():
     """A VAE of 4 pixels and 3 latents in float64, its image, and its exact encoder gradient."""
     torch.manual_seed(0)
-    model = LinearVAE(torch.full((4,), 0.4, dtype=torch.float64), LATENTS, parameter_generators(SEEDS))
+    model = LinearVAE(
+        torch.full((4,), 0.4, dtype=torch.float64), LATENTS, parameter_generators(SEEDS)
+    )
     with torch.no_grad():  # weights large enough that every latent matters
         model.decoder.weight *= 2.5
         model.prior_logits += torch.linspace(-1.5, 1.5, 3)

@@ -24,7 +24,11 @@ SPEC = SurrogateSpec(hidden=(10,), temperature=0.5)
 
 def setting(name, target=0.45):
     estimator = load_estimator(name)
-    return estimator, estimator.surrogate(SPEC, parameter_generators(SEEDS)), squared_distance(target)
+    return (
+        estimator,
+        estimator.surrogate(SPEC, parameter_generators(SEEDS)),
+        squared_distance(target),
+    )
 
 
 def test_enumeration_is_the_derivative_of_the_expectation():
@@ -85,9 +89,7 @@ def test_negative_control_the_drafts_equation_9_is_biased_as_printed():
 @pytest.mark.parametrize("name", ["reinforce", "rebar", "relax"])
 def test_constant_cost_has_gradient_zero(name, kind):
     estimator, surrogate, _ = setting(name)
-    moments = one_latent_moments(
-        estimator, surrogate, lambda b: 0.7 + 0 * b.sum(-1), LOGITS, kind
-    )
+    moments = one_latent_moments(estimator, surrogate, lambda b: 0.7 + 0 * b.sum(-1), LOGITS, kind)
     torch.testing.assert_close(moments.mean, torch.zeros_like(moments.mean), rtol=0, atol=1e-9)
 
 

@@ -120,7 +120,7 @@ def test_estimators_are_pure(problem, name):
     assert logits.grad is None
     assert weight.grad is None
     assert isinstance(surrogate, Surrogate)
-    assert bool(list(p for p in surrogate.parameters() if p.requires_grad)) == REGISTRY[name].learns
+    assert bool([p for p in surrogate.parameters() if p.requires_grad]) == REGISTRY[name].learns
 
 
 @pytest.mark.parametrize("name", REGISTRY)

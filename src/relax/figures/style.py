@@ -12,9 +12,9 @@ mpl.use("agg")
 # lightness too; with a dash pattern each, so that curves stay apart in grey.
 _LOOKS = [
     ("#000000", (1, 1.2)),
-    ("#0072B2", (5, 1.5)),
+    ("#0072B2", (2.5, 1.2)),
     ("#E69F00", (3, 1, 1, 1)),
-    ("#009E73", (8, 1.5)),
+    ("#009E73", (9, 2)),
     ("#D55E00", ()),
     ("#CC79A7", (6, 1, 1, 1, 1, 1)),
     ("#56B4E9", (2, 1)),
@@ -83,7 +83,7 @@ def finish(figure, title, handles, scale):
         handles=handles,
         title=scale,
         loc="outside lower center",
-        ncols=min(len(handles), 6),
+        ncols=len(handles) if len(handles) <= 4 else 3,
         handlelength=3.6,
         columnspacing=1.6,
         frameon=False,

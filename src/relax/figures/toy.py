@@ -64,7 +64,7 @@ def fig2_toy_variance_relaxation(toy, relaxation):
     estimators = [name for name in estimators if name != "exact"]  # its variance is zero
     theta = relaxation.theta.iloc[0]
     for row, target in zip(axes, targets, strict=True):
-        handles, extra = [], []
+        handles = []
         for name in estimators:
             runs = toy[(toy.target == target) & (toy.estimator == name)]
             runs = runs.assign(
@@ -75,35 +75,48 @@ def fig2_toy_variance_relaxation(toy, relaxation):
             dots = runs.groupby("step").measured.median().iloc[::5]
             row[0].plot(dots.index, dots, ".", color=estimator_look(name)["color"], markersize=4)
         row[0].set(
-            xlabel="step", ylabel="log-variance (nat)", title=f"gradient variance, $t={target:g}$"
+            xlabel="step", ylabel="log-variance (natural log)", title=f"gradient variance, $t={target:g}$"
         )
         row[0].set_xlim(0, toy.step.max())
         row[0].xaxis.set_major_formatter("{x:,.0f}")
         curves = relaxation[relaxation.target == target]
-        cost = curves[curves.estimator == "cost"].groupby("u").value.first()
-        below = cost.index < 1 - theta
-        for part in (cost[below], cost[~below]):
-            (handle,) = row[1].plot(part.index, part, color=COST_COLOUR, label=r"cost $f(H(z))$")
-        for name in ordered(curves.estimator):
-            own = curves[curves.estimator == name]
-            draw_band(row[1], own, "value", name, x="u")
-            if own.unscaled.notna().any():
-                look = estimator_look(name)
-                (unscaled,) = row[1].plot(
-                    own.groupby("u").unscaled.median(),
-                    color=look["color"],
-                    linewidth=0.8,
-                    label=rf"{look['label']} without $\eta$: $f(\sigma(z/\lambda))$",
-                )
-                extra = [unscaled]
+        handle, extra = _draw_relaxations(row[1], curves, theta)
         row[1].set(
             xlabel="$u$",
             ylabel=r"$f(H(z))$, $c(z)$",
             title=rf"relaxations at $\theta={theta:g}$, $t={target:g}$",
             xlim=(0, 1),
         )
+        values = curves[curves.estimator == "cost"].value
+        low, high = values.min(), values.max()
+        bottom, top = row[1].get_ylim()
+        if high - low < 0.05 * (top - bottom):  # a step too small to see: enlarge it
+            inset = row[1].inset_axes([0.3, 0.42, 0.4, 0.34])
+            _draw_relaxations(inset, curves, theta)
+            inset.set(xlim=(0, 1), ylim=(low - (high - low), high + (high - low)), xticks=[])
+            inset.ticklabel_format(axis="y", useOffset=False)
+            inset.tick_params(labelsize=6)
+            row[1].indicate_inset_zoom(inset, edgecolor="#777777")
     title = (
         "Toy problem: gradient variance and learned relaxations\n"
         "left: line = quadrature, dots = fresh samples; all: median over seeds, bands = quartiles"
     )
-    return finish(figure, title, [*handles, handle, *extra], _scale(toy))
+    return finish(figure, title, [*handles, *extra, handle], _scale(toy))
+
+
+def _draw_relaxations(axes, curves, theta):
+    """The cost and every tuned c over u; handles of the cost and of the unscaled relaxations."""
+    cost = curves[curves.estimator == "cost"].groupby("u").value.first()
+    below = cost.index <= 1 - theta
+    for part in (cost[below], cost[~below]):  # two parts: f(H(z)) jumps
+        (handle,) = axes.plot(part.index, part, color=COST_COLOUR, label=r"cost $f(H(z))$")
+    unscaled = []
+    for name in ordered(curves.estimator):
+        own = curves[curves.estimator == name]
+        draw_band(axes, own, "value", name, x="u")
+        if own.unscaled.notna().any():
+            look = estimator_look(name)
+            label = rf"{look['label']} without $\eta$: $f(\sigma(z/\lambda))$"
+            medians = own.groupby("u").unscaled.median()
+            unscaled += axes.plot(medians, color=look["color"], linewidth=0.8, label=label)
+    return handle, unscaled

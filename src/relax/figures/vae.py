@@ -70,7 +70,7 @@ def fig4_vae_variance(training, variance):
             draw_band(axes, runs[runs.estimator == name], "log", name, centre="mean", marker="o")
             for name in ordered(runs.estimator)
         ]
-        axes.set(xlabel="training step", ylabel="log-variance (nat)", title=f"{dataset}, {model}")
+        axes.set(xlabel="training step", ylabel="log-variance (natural log)", title=f"{dataset}, {model}")
         axes.xaxis.set_major_formatter("{x:,.0f}")
     (trajectory,) = variance.trajectory.unique()
     title = (

@@ -1,0 +1,138 @@
+"""Tables, data sets and figures: what is written reads back, and damage is named."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from relax.data import load_images, prepare
+from relax.errors import DataError
+from relax.figures.style import estimator_look
+from relax.registry import REGISTRY
+from relax.summaries import (
+    rounded,
+    select_learning_rate,
+    summarise_toy,
+    summarise_vae,
+)
+from relax.tables import read_tables, write_markdown, write_table
+
+
+def test_floats_read_back_equal(tmp_path):
+    values = np.concatenate([np.random.default_rng(0).normal(size=200) ** 9, [np.pi, 1e-300, 0.1]])
+    write_table(pd.DataFrame({"x": values}), tmp_path / "t.csv")
+    assert (read_tables([tmp_path / "t.csv"]).x.to_numpy() == values).all()
+
+
+def test_markdown_is_for_people(tmp_path):
+    write_markdown(
+        rounded(pd.DataFrame({"a": [1.23456789, np.nan], "b": ["x", "y"]})), tmp_path / "t.md"
+    )
+    text = (tmp_path / "t.md").read_text()
+    assert "1.2346" in text
+    assert "nan" not in text
+
+
+def test_digits_are_the_real_ones(tmp_path):
+    prepare("digits", tmp_path / "digits.npz")
+    images = load_images(tmp_path / "digits.npz")
+    assert [len(s) for s in (images.train, images.valid, images.test)] == [1437, 180, 180]
+    assert images.shape == (8, 8)
+    assert set(images.train.unique().tolist()) == {0.0, 1.0}
+    rows = {bytes(row) for row in images.train.numpy().astype(np.uint8)}
+    assert len(rows) > 1300  # real images, not one repeated
+    prepare("digits", tmp_path / "again.npz")
+    assert (tmp_path / "digits.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
+
+
+GOOD = {name: np.eye(4, dtype=np.uint8) for name in ("train", "valid", "test")}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"valid": np.zeros((0, 4), np.uint8)}, "'valid' should be .* at least one image"),
+        ({"test": np.zeros((3, 5), np.uint8)}, "'test' should be"),
+        ({"train": np.full((2, 4), 7, np.uint8)}, "'train' has values other than 0 and 1"),
+    ],
+)
+def test_wrong_data_is_named(tmp_path, change, reason):
+    np.savez(tmp_path / "d.npz", **(GOOD | change), shape=np.array([2, 2]))
+    with pytest.raises(DataError, match=rf"d\.npz.*{reason}"):
+        load_images(tmp_path / "d.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 truncated", None])
+def test_damaged_data_is_named(tmp_path, content):
+    path = tmp_path / "d.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"d\.npz is not a prepared data set"):
+        load_images(path)
+
+
+def test_unknown_data_set_is_named(tmp_path):
+    with pytest.raises(DataError, match="unknown data set 'mnits'; there are: digits"):
+        prepare("mnits", tmp_path / "d.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def training_table():
+    rows = [
+        ("digits", "linear1", estimator, rate, "coupled", seed, step, step / 10, elbo, elbo - 1)
+        for estimator, rate, elbo in (
+            ("rebar", 0.1, -30.0),
+            ("rebar", 0.01, -20.0),
+            ("relax", 0.1, -25.0),
+        )
+        for seed in (0, 1)
+        for step in (10, 20)
+    ]
+    columns = "dataset model estimator learning_rate noise seed step epoch train_elbo valid_elbo"
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def test_the_best_learning_rate_is_selected_for_each_estimator():
+    chosen = select_learning_rate(training_table())
+    assert chosen.groupby("estimator").learning_rate.unique().map(list).to_dict() == {
+        "rebar": [0.01],
+        "relax": [0.1],
+    }
+
+
+def test_vae_summary():
+    table = summarise_vae(training_table())
+    assert list(table.estimator) == ["rebar", "relax"]
+    assert list(table.best_train_elbo) == [-20.0, -25.0]
+    assert list(table.best_valid_elbo) == [-21.0, -26.0]
+    assert list(table.seeds) == [2, 2]
+
+
+def test_toy_summary_takes_the_last_step():
+    rows = [
+        (
+            "relax",
+            0.499,
+            "independent",
+            seed,
+            step,
+            step / 100,
+            0.25 - step / 1e5,
+            1e-3,
+            np.exp(-step),
+        )
+        for seed in (0, 1, 2)
+        for step in (0, 10)
+    ]
+    columns = "estimator target noise seed step theta loss gradient_variance exact_variance"
+    (row,) = summarise_toy(pd.DataFrame(rows, columns=columns.split())).to_dict("records")
+    assert row["seeds"] == 3
+    assert row["steps"] == 10
+    assert row["theta"] == 0.1
+    assert row["log_variance_exact"] == pytest.approx(-10)
+    assert row["published_loss"] == 0.2491
+
+
+def test_every_estimator_has_its_own_look():
+    looks = [estimator_look(name) for name in REGISTRY]
+    assert len({look["color"] for look in looks}) == len(looks)
+    assert len({look["dashes"] for look in looks}) == len(looks)
