@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make a virtual environment with the pinned packages and this project: envs/install.sh DIRECTORY
-# PYTHON names the interpreter to use; without it the newest usable one on PATH is taken.
+# PYTHON names the interpreter to use; without it the first usable one on PATH is taken.
 set -u
 venv=$1
 here=$(cd "$(dirname "$0")" && pwd)

@@ -7,8 +7,9 @@ Contract, the same for every estimator:
 Estimators are pure: noise is an argument, nothing is stepped, `.backward()` is never called, and
 the caller's logits receive no gradient by stealth (they are detached on entry). `gradient` is the
 estimate of d E[f(b)] / d logits for every sample, so its mean over samples estimates the gradient
-and its variance comes free. It depends differentiably on the surrogate's parameters φ, and on
-nothing else, where grad mode is on: this is what `relax.variance.variance_objective` descends.
+and its variance comes free. Where grad mode is on it carries a graph to the surrogate's parameters
+φ, which `relax.variance.variance_objective` descends, and through c to whatever the cost is made
+of: take the gradient in φ by name (`relax.training.set_surrogate_gradient`).
 
 The cost `f` maps b, or a relaxed value in [0, 1], of shape [replica, batch, latent] to
 [replica, batch]. It is a function of b alone; where f depends on θ directly as well, the caller

@@ -159,7 +159,7 @@ def tune_relaxations(settings, theta, points=201, log=None):
     tables = []
     for name, values in curves.items():
         learned = name == settings.estimator
-        for row, value in enumerate(values):
+        for row, value in enumerate(values.detach()):
             columns = {
                 "estimator": name,
                 "target": settings.target,

@@ -69,16 +69,16 @@ def load_model(model, path):
     return int(tensors["step"])
 
 
-def tune(estimator, surrogate, model, settings, batches, step, steps, name):
-    """Descend the variance over φ for `steps` steps with the model frozen."""
+def tune(estimator, surrogate, model, settings, batches, first, steps, name):
+    """Descend the variance over φ with the model frozen, for the tuning steps from `first`."""
     optimizer = adam([(surrogate.parameters(), settings.learning_rate)], settings.adam_beta2)
     if optimizer is None:
         return
     noise = NoiseStream(
         settings.seeds, "tuning", settings.batch, settings.latents, settings.noise, DTYPE
     )
-    for i in range(step, step + steps):
-        _, estimate = encoder_estimate(estimator, surrogate, model, batches(i), noise(i))
+    for step in range(first, first + steps):
+        _, estimate = encoder_estimate(estimator, surrogate, model, batches(step), noise(step))
         check_finite(
             estimate.cost, estimate.gradient, step=step, seeds=settings.seeds, estimator=name
         )

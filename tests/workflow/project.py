@@ -1,0 +1,117 @@
+"""A copy of the project to run snakemake in, as a user would; what a dry run plans to do."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("Snakefile", "config.yaml", "workflow", "src", "envs")
+TINY = Path(__file__).with_name("tiny.yaml")
+
+Job = namedtuple("Job", ["rule", "wildcards"])
+
+
+@dataclass(frozen=True)
+class Project:
+    """A directory with the project's files, and with what its runs have made."""
+
+    path: Path
+
+    @classmethod
+    def fresh(cls, path):
+        """The project's sources alone, in a new directory."""
+        skip = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        path.mkdir(parents=True)
+        for part in PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, path / part, ignore=skip)
+            else:
+                shutil.copy2(source, path / part)
+        return cls(path)
+
+    def copied(self, path):
+        """Everything here in a new directory, with the times of change and snakemake's records."""
+        return Project(Path(shutil.copytree(self.path, path)))
+
+    def snakemake(self, *arguments, config=TINY, environment=None):
+        """Run snakemake here; the completed process, with stderr joined to stdout."""
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        if config:
+            command += ["--configfile", str(config)]
+        # What the caller's shell says about paths and profiles must not decide a test.
+        inherited = {
+            k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")
+        }
+        return subprocess.run(
+            command,
+            cwd=self.path,
+            env=inherited | (environment or {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            timeout=300,
+            check=False,
+        )
+
+    def planned(self, *targets, config=TINY):
+        """The jobs that a dry run would start, sorted: "rule" or "rule estimator"."""
+        return names(self.planned_jobs(*targets, config=config))
+
+    def planned_jobs(self, *targets, config=TINY):
+        """The jobs that a dry run would start."""
+        # The target goes first: --configfile takes every word behind it.
+        run = self.snakemake(*targets, "--dry-run", config=config)
+        assert run.returncode == 0, run.stdout
+        jobs = read_jobs(run.stdout)
+        # Snakemake's own count: what is read wrongly must not pass for "nothing to be done".
+        total = re.search(r"^total +(\d+)$", run.stdout, re.MULTILINE)
+        if total is None:
+            assert "Nothing to be done" in run.stdout, run.stdout
+        assert len(jobs) == (int(total[1]) if total else 0), run.stdout
+        return jobs
+
+
+def read_jobs(output):
+    """The jobs announced in snakemake's output."""
+    jobs = []
+    for line in output.splitlines():
+        if match := re.fullmatch(r"(?:local)?rule (\w+):", line):
+            jobs.append(Job(match[1], {}))
+        elif line.startswith("    wildcards: ") and jobs:
+            pairs = line.removeprefix("    wildcards: ").split(", ")
+            jobs[-1].wildcards.update(pair.split("=", 1) for pair in pairs)
+    return jobs
+
+
+def names(jobs):
+    """Sorted names of jobs: "rule" or, where there is one, "rule estimator"."""
+    return sorted(f"{job.rule} {job.wildcards.get('estimator', '')}".strip() for job in jobs)
+
+
+def changed(config, changes):
+    """A copy of a configuration with some keys, as "toy.surrogate.hidden", set to new values."""
+    config = yaml.safe_load(yaml.safe_dump(config))
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        block = config
+        for part in path:
+            block = block.setdefault(part, {})
+        block[last] = value
+    return config
+
+
+def write_config(directory, changes):
+    """A config file: tiny.yaml with some keys changed."""
+    path = directory / "changed.yaml"
+    config = changed(yaml.safe_load(TINY.read_text(encoding="utf-8")), changes)
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path

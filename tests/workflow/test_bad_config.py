@@ -1,0 +1,140 @@
+"""A wrong key, type or value is named, with what is allowed."""
+
+import math
+
+import pytest
+import yaml
+from workflow.project import ROOT, TINY, changed
+
+from relax.config import check_config
+from relax.errors import ConfigError
+
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+
+# The change, and what the message must say. YAML's own reading is part of some: hence text.
+MISTAKES = [
+    ("toy.stepz: 5", "toy.stepz: unknown key; did you mean 'steps'?", "Allowed here: targets,"),
+    ("toy.surrogate.width: 5", "toy.surrogate.width: unknown key", "hidden, activation"),
+    ("vea: {}", "vea: unknown key; did you mean 'vae'?", "preset, toy, vae"),
+    ("toy:", "toy: must be a block of keys"),
+    ("toy.surrogate: 3", "toy.surrogate: must be a block of keys; got 3"),
+    ("toy.steps: many", "toy.steps: must be a whole number; got 'many'"),
+    ("toy.steps: 10.5", "toy.steps: must be a whole number; got 10.5"),
+    pytest.param(
+        ("toy.steps: 1.0e+3", "toy.steps: must be a whole number; got 1000.0"),
+        marks=pytest.mark.xfail(strict=True, reason="range() in the job fails on 1000.0"),
+    ),
+    ("toy.steps: true", "toy.steps: must be a whole number; got True"),
+    ("toy.steps: -5", "toy.steps: must be 1 or more; got -5"),
+    ("toy.steps: .inf", "toy.steps: must be a whole number; got inf"),
+    ("toy.learning_rate: 1e-3", "toy.learning_rate: must be a number; got '1e-3'", "1.0e-3"),
+    ("vae.learning_rates: [1e-3]", "vae.learning_rates[0]: must be a number", "reads this as text"),
+    ("toy.learning_rate: .inf", "toy.learning_rate: must be finite; got inf"),
+    ("toy.targets: [.nan]", "toy.targets[0]: must be finite; got nan"),
+    ("toy.targets: [1.5]", "toy.targets[0]: must be 1 or less; got 1.5"),
+    ("toy.targets: [0.4, 0.4]", "toy.targets: names something twice"),
+    ("toy.seeds: []", "toy.seeds: must be a whole number; got []"),
+    ("toy.seeds: [0, 1]", "toy.seeds: must be a whole number; got [0, 1]"),
+    ("toy.seeds: 0", "toy.seeds: must be 1 or more; got 0"),
+    ("toy.seeds_per_job: 0", "toy.seeds_per_job: must be 1 or more; got 0"),
+    ("toy.noise: shared", "toy.noise: must be one of independent, coupled; got 'shared'"),
+    ("toy.variance_samples: 1", "toy.variance_samples: must be 2 or more; got 1"),
+    ("toy.relaxation.theta: 1", "toy.relaxation.theta: must be less than 1; got 1"),
+    ("toy.surrogate.temperature: 0", "toy.surrogate.temperature: must be greater than 0; got 0"),
+    ("toy.surrogate.temperature: .nan", "toy.surrogate.temperature: must be finite; got nan"),
+    ("vae.surrogate.scale: -.inf", "vae.surrogate.scale: must be finite; got -inf"),
+    ("vae.surrogate.squash: 1", "vae.surrogate.squash: must be true or false; got 1"),
+    ("vae.surrogate.hidden: []", "vae.surrogate.hidden: must name at least 1; the list is empty"),
+    ("toy.estimators: relax", "toy.estimators: must be a list; got 'relax'"),
+    ("toy.estimators: []", "toy.estimators: must name at least 1; the list is empty"),
+    ("toy.estimators: [rebarr]", "toy.estimators[0]: unknown estimator 'rebarr'", "rebar, relax"),
+    ("toy.estimators: [relax, relax]", "toy.estimators: names something twice"),
+    ("toy.estimators: [1]", "toy.estimators[0]: must be text; got 1"),
+    (
+        "vae.estimators: [exact, rebar]",
+        "vae.estimators: 'exact' takes at most 16 latents and vae has 200",
+        "allowed here: reinforce, concrete, rebar, relax",
+    ),
+    (
+        "vae.estimators: [relax, reinforce]",
+        "vae.variance.trajectory: must be one of vae.estimators (relax, reinforce); got 'rebar'",
+    ),
+    ("vae.variance.trajectory: [rebar]", "vae.variance.trajectory: must be text; got ['rebar']"),
+    ("vae.datasets: [mnisst]", "vae.datasets[0]: must be one of digits", "got 'mnisst'"),
+    ("vae.checkpoints: 30000", "vae.checkpoints: must not exceed vae.steps"),
+    ("vae.adam_beta2: 1", "vae.adam_beta2: must be less than 1; got 1"),
+    ("preset: a/b", "preset: must be made of letters, digits, '_' and '-'; got 'a/b'"),
+    ("preset: 5", "preset: must be text; got 5"),
+]
+
+
+def refusal(config):
+    with pytest.raises(ConfigError) as error:
+        check_config(config, SCHEMA)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake[0])
+def test_a_mistake_is_named(mistake):
+    """One line: the key by its full path, the value, and what is allowed."""
+    text, *expected = mistake
+    message = refusal(changed(DEFAULT, yaml.safe_load(text)))
+    heading, *lines = message.splitlines()
+    assert heading == "the configuration is not valid:"
+    assert len(lines) == 1
+    for words in expected:
+        assert words in lines[0]
+
+
+def test_every_mistake_is_named():
+    """A user who made three learns of three at once."""
+    config = changed(DEFAULT, {"toy.steps": 0, "vae.batch": "all", "vae.noise": "none"})
+    message = refusal(config)
+    for key in ("toy.steps", "vae.batch", "vae.noise"):
+        assert f"  {key}: " in message
+    message = refusal(changed(DEFAULT, {"vae.variance.trajectory": "exact"}))
+    assert "vae.variance.trajectory: 'exact' takes at most 16 latents" in message
+    assert "vae.variance.trajectory: must be one of vae.estimators" in message
+
+
+def leaves(block, path=()):
+    for key, value in block.items():
+        yield ".".join((*path, key))
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+
+
+@pytest.mark.parametrize("key", list(leaves(DEFAULT)))
+def test_every_key_is_required(key):
+    """A preset cannot take one away, but another program that builds a configuration can."""
+    config = changed(DEFAULT, {})
+    block = config
+    *path, last = key.split(".")
+    for part in path:
+        block = block[part]
+    del block[last]
+    assert f"  {key}: missing" in refusal(config)
+
+
+@pytest.mark.parametrize("key", list(leaves(DEFAULT)))
+def test_no_key_takes_a_value_that_is_not_a_number(key):
+    """A NaN anywhere is refused, by its key."""
+    assert f"  {key}: " in refusal(changed(DEFAULT, {key: math.nan}))
+
+
+def test_the_presets_are_valid():
+    """The default as it is; every other one, and the tests' own, on top of it."""
+    check_config(DEFAULT, SCHEMA)
+    for path in [TINY, *(ROOT / "config").glob("*.yaml")]:
+        overrides = yaml.safe_load(path.read_text(encoding="utf-8"))
+        check_config(merged(DEFAULT, overrides), SCHEMA)
+        assert overrides["preset"] != "default", path.name  # it would write over the default's
+
+
+def merged(config, overrides):
+    result = dict(config)
+    for key, value in overrides.items():
+        nested = isinstance(value, dict) and isinstance(config.get(key), dict)
+        result[key] = merged(config[key], value) if nested else value
+    return result

@@ -1,0 +1,181 @@
+"""Which way imports run, what stays light, and how thin the workflow's scripts are."""
+
+import ast
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+
+import pandas as pd
+import pytest
+from workflow.project import ROOT
+
+PACKAGE = ROOT / "src" / "relax"
+SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
+
+
+def module_name(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports(path):
+    """Full names of what a file imports, wherever in it; of `from a import b`, a and a.b."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: imports are absolute here"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+GRAPH = {name: sorted(set(imports(path)) & set(MODULES)) for name, path in MODULES.items()}
+
+
+def test_the_package_has_no_circles():
+    """Imports run one way, those inside functions too."""
+    assert any(GRAPH.values())
+    assert len(list(TopologicalSorter(GRAPH).static_order())) == len(MODULES)
+
+
+def test_the_package_does_not_know_the_workflow():
+    """Nothing in src/relax imports snakemake."""
+    guilty = {n for n, path in MODULES.items() for i in imports(path) if i.startswith("snakemake")}
+    assert guilty == set()
+
+
+def reached(name, seen):
+    for other in GRAPH[name]:
+        if other not in seen:
+            seen.add(other)
+            reached(other, seen)
+    return seen
+
+
+ESTIMATORS = [name for name in MODULES if name.startswith("relax.estimators.")]
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimators_know_no_problem(name):
+    """Not even by way of what they import."""
+    assert not [other for other in reached(name, set()) if other.startswith("relax.problems")]
+
+
+def loaded_by(*modules):
+    """Top-level names of what a fresh interpreter has loaded after importing these."""
+    code = f"import sys, {', '.join(modules)}; print(*{{m.split('.')[0] for m in sys.modules}})"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(run.stdout.split())
+
+
+def test_figures_and_summaries_start_without_torch():
+    """They read tables, and start fast."""
+    readers = [n for n in MODULES if n.startswith(("relax.figures", "relax.summ", "relax.claims"))]
+    assert len(readers) >= 4
+    loaded = loaded_by(*readers)
+    assert "pandas" in loaded
+    assert "torch" not in loaded
+
+
+def test_what_the_snakefile_imports_is_light():
+    """Every job parses the Snakefile again: nothing heavy may load with it."""
+    files = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+    found = {
+        name
+        for path in files
+        for name in re.findall(
+            r"^\s*(?:from|import)\s+(relax[\w.]*)", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    }
+    assert {"relax.config", "relax.sources", "relax.registry"} <= found
+    heavy = {"torch", "pandas", "numpy", "seaborn", "matplotlib", "scipy", "sklearn"}
+    assert loaded_by("relax", *sorted(found)) & heavy == set()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_are_thin(script):
+    """25 lines or fewer, one function of one argument, and a call of it where Snakemake runs it."""
+    source = script.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 25
+    functions = [n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef)]
+    assert [f.name for f in functions] == ["main"]
+    assert [argument.arg for argument in functions[0].args.args] == ["snakemake"]
+
+
+class Named(dict):
+    """Stands for Snakemake's named lists: by name, by attribute, or by place."""
+
+    __getattr__ = dict.__getitem__
+
+    def __getitem__(self, key):
+        return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)
+
+
+class Namespace:
+    """Stands for the object that Snakemake hands to a script."""
+
+    def __init__(self, threads=1, **parts):
+        self.threads = threads
+        for name in ("input", "output", "params", "wildcards", "log"):
+            setattr(self, name, Named(parts.get(name, {})))
+
+
+def load_script(name):
+    path = ROOT / "workflow" / "scripts" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"script_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_scripts_run_without_snakemake(tmp_path):
+    """Train, then summarise, with plain objects in Snakemake's place."""
+    table, log = str(tmp_path / "table.csv"), str(tmp_path / "logs" / "job.log")
+    train = Namespace(
+        wildcards={"target": "0.45", "estimator": "relax", "first": "3", "last": "4"},
+        params={"steps": 4, "record_every": 2, "variance_samples": 5, "surrogate": {"hidden": [2]}},
+        output={"table": table},
+        log={"log": log},
+    )
+    load_script("train_toy").main(train)
+    rows = pd.read_csv(table)
+    assert list(rows.seed) == [3, 3, 3, 4, 4, 4]
+    assert list(rows.step) == [0, 2, 4] * 2
+    with open(log, encoding="utf-8") as text:
+        assert text.read().endswith("done\n")
+
+    made = {kind: str(tmp_path / f"summary.{kind}") for kind in ("csv", "md")}
+    summarise = Namespace(
+        input={"toy": [table]}, params={"summary": "toy"}, output=made, log={"log": log}
+    )
+    load_script("summarise").main(summarise)
+    assert list(pd.read_csv(made["csv"]).seeds) == [2]
+
+
+def test_a_script_says_what_went_wrong_in_one_line(tmp_path, capsys):
+    """A user's mistake ends a script with status 1 and the message, in the log too."""
+    log = tmp_path / "job.log"
+    prepare = Namespace(
+        wildcards={"dataset": "letters"},
+        output={"images": str(tmp_path / "letters.npz")},
+        log={"log": str(log)},
+    )
+    with pytest.raises(SystemExit) as end:
+        load_script("prepare_data").main(prepare)
+    assert end.value.code == 1
+    message = "error: unknown data set 'letters'; there are: digits"
+    assert capsys.readouterr().err.startswith(message)
+    assert log.read_text(encoding="utf-8").startswith(message)
+    assert not (tmp_path / "letters.npz").exists()

@@ -1,0 +1,133 @@
+"""An edit reruns what depends on it and nothing else; the same seed gives the same numbers."""
+
+import pandas as pd
+import pytest
+from workflow.project import Project, write_config
+
+TOY = ["exact", "reinforce", "concrete", "rebar", "relax"]
+TUNED = ["rebar", "relax"]
+VAE = ["reinforce", "rebar", "relax"]
+TOY_FIGURES = ["figure_1", "figure_2", "table_toy", "all"]
+VAE_FIGURES = ["figure_3", "figure_4", "table_vae", "all"]
+VARIANCE = ["measure_variance rebar"]
+
+
+def train_toy(*estimators):
+    return [f"train_toy {name}" for name in estimators]
+
+
+def tune(*estimators):
+    return [f"tune_relaxation {name}" for name in estimators]
+
+
+def train_vae(*estimators):
+    return [f"train_vae {name}" for name in estimators]
+
+
+EDITED_KEYS = {
+    "toy.surrogate.hidden": ([3], train_toy("relax") + tune("relax") + TOY_FIGURES),
+    "toy.surrogate.temperature": (
+        0.6,
+        train_toy("concrete", "rebar", "relax") + tune("rebar", "relax") + TOY_FIGURES,
+    ),
+    "toy.variance_samples": (11, train_toy(*TOY) + TOY_FIGURES),
+    "toy.relaxation.theta": (0.4, [*tune(*TUNED), "figure_2", "all"]),
+    "vae.variance.draws": (4, [*VARIANCE, "figure_4", "all"]),
+    "vae.surrogate.hidden": ([4], [*train_vae("relax"), *VARIANCE, *VAE_FIGURES]),
+    "vae.evaluation_samples": (2, [*train_vae(*VAE), *VARIANCE, *VAE_FIGURES]),
+}
+EDITED_FILES = {
+    "estimators/rebar.py": [
+        *train_toy("rebar"),
+        *tune("rebar"),
+        *train_vae("rebar"),
+        *VARIANCE,
+        *TOY_FIGURES[:-1],
+        *VAE_FIGURES,
+    ],
+    "figures/vae.py": ["figure_3", "figure_4", "all"],
+    "data.py": ["prepare_data", *train_vae(*VAE), *VARIANCE, *VAE_FIGURES],
+    "problems/vae_variance.py": [*VARIANCE, "figure_4", "all"],
+}
+
+
+@pytest.mark.parametrize("key", EDITED_KEYS)
+def test_an_edited_key_reruns_what_reads_it(tiny, tmp_path, key):
+    """One leaf of the configuration: exactly the jobs that read it, and what is made of them."""
+    value, expected = EDITED_KEYS[key]
+    config = write_config(tmp_path, {key: value})
+    assert tiny.planned(config=config) == sorted(expected)
+
+
+def test_more_seeds_run_the_new_seeds_only(tiny, tmp_path):
+    """Seeds 0 and 1 are there; the third is a job of its own in each estimator."""
+    jobs = tiny.planned_jobs(config=write_config(tmp_path, {"toy.seeds": 3}))
+    runs = [job for job in jobs if job.wildcards]
+    assert len(runs) == len(TOY) + len(TUNED)
+    assert {(job.wildcards["first"], job.wildcards["last"]) for job in runs} == {("2", "2")}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [1, 0.1, 1e-7, pytest.param(1e30, marks=pytest.mark.xfail(strict=True, reason="no + in rule"))],
+)
+def test_numbers_in_paths_find_their_rule(tiny, tmp_path, value):
+    """A learning rate is part of a path, however Python writes it."""
+    config = write_config(tmp_path, {"vae.learning_rates": [value]})
+    assert "measure_variance rebar" in tiny.planned("figure_4", config=config)
+
+
+@pytest.mark.parametrize("file", EDITED_FILES)
+def test_an_edited_file_reruns_what_imports_it(built_copy, file):
+    """One file of the package: exactly the jobs that load it, and what is made of them."""
+    with open(built_copy.path / "src" / "relax" / file, "a", encoding="utf-8") as source:
+        source.write("\n# edited\n")
+    assert built_copy.planned() == sorted(EDITED_FILES[file])
+
+
+def test_touching_files_reruns_nothing(built_copy):
+    """A new time of change with the same content is no edit; nor is moving the folder."""
+    for path in (built_copy.path / "src").rglob("*.py"):
+        path.touch()
+    assert built_copy.planned() == []
+
+
+def test_an_edited_script_reruns_its_rule(built_copy):
+    """Scripts are tracked by snakemake itself, by their content."""
+    script = built_copy.path / "workflow" / "scripts" / "summarise.py"
+    source = script.read_text(encoding="utf-8")
+    script.write_text(source.replace("rounded(table)", "rounded(table, 4)"), encoding="utf-8")
+    assert built_copy.planned() == ["all", "table_toy", "table_vae"]
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory):
+    """The toy part again, in another folder and with one job at a time."""
+    project = Project.fresh(tmp_path_factory.mktemp("second") / "project")
+    run = project.snakemake("figure_1", "figure_2", "table_toy", "--cores", "1")
+    assert run.returncode == 0, run.stdout
+    return project
+
+
+def test_the_same_seeds_give_the_same_bytes(tiny, second):
+    """Tables and figures of two independent runs are identical, in every format."""
+    made = [
+        path.relative_to(second.path)
+        for pattern in ("results/tiny/toy/**/*.csv", "results/tiny/tables/*", "figures/tiny/*.*")
+        for path in second.path.glob(pattern)
+    ]
+    assert len(made) == len(TOY) + len(TUNED) + 2 + 2 * 3
+    for path in made:
+        assert (tiny.path / path).read_bytes() == (second.path / path).read_bytes(), str(path)
+
+
+def test_a_seed_does_not_depend_on_its_company(tiny, second, tmp_path):
+    """Seeds run one a job give the rows that they give side by side, to rounding."""
+    apart = [f"results/tiny/toy/t0.45/relax/seeds{seed}-{seed}.csv" for seed in (0, 1)]
+    config = write_config(tmp_path, {"toy.seeds_per_job": 1})
+    run = second.snakemake(*apart, "--cores", "2", config=config)
+    assert run.returncode == 0, run.stdout
+    alone = pd.concat([pd.read_csv(second.path / path) for path in apart], ignore_index=True)
+    together = pd.read_csv(tiny.path / "results/tiny/toy/t0.45/relax/seeds0-1.csv")
+    assert together.loc[together.step == 40, "theta"].nunique() == 2  # the seeds do differ
+    pd.testing.assert_frame_equal(alone, together, rtol=1e-9, atol=1e-12)

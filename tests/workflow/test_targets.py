@@ -1,0 +1,58 @@
+"""Every target that a user can name, and what it needs; the workflow's lint."""
+
+import pytest
+
+TOY = [f"train_toy {name}" for name in ("exact", "reinforce", "concrete", "rebar", "relax")] * 2
+TUNED = ["tune_relaxation rebar", "tune_relaxation relax"] * 2
+VAE = ["prepare_data", *(f"train_vae {n}" for n in ("reinforce", "concrete", "rebar", "relax"))]
+VARIANCE = ["measure_variance rebar"]
+FIGURES = {
+    "figure_1": ("fig1_toy_training", TOY),
+    "figure_2": ("fig2_toy_variance_relaxation", TOY + TUNED),
+    "figure_3": ("fig3_vae_training", VAE),
+    "figure_4": ("fig4_vae_variance", VAE + VARIANCE),
+}
+TABLES = {"table_toy": "toy", "table_vae": "vae"}
+EVERYTHING = sorted([*TOY, *TUNED, *VAE, *VARIANCE, *FIGURES, *TABLES])
+
+
+# All with config.yaml as it is: nothing of the default preset is built in the tiny run's folder.
+def test_default_target_builds_everything(tiny):
+    """`snakemake` alone: every figure and every table."""
+    assert tiny.planned(config=None) == sorted([*EVERYTHING, "all"])
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_by_name_builds_only_what_it_needs(tiny, name):
+    """`snakemake figure_1`: its runs and itself."""
+    assert tiny.planned(name, config=None) == sorted([*FIGURES[name][1], name])
+
+
+@pytest.mark.parametrize("kind", ["pdf", "png", "svg"])
+def test_figures_by_path(tiny, kind):
+    """`snakemake figures/fig1_toy_training.pdf`, in every format."""
+    paths = [f"figures/{stem}.{kind}" for stem, _ in FIGURES.values()]
+    expected = [job for job in EVERYTHING if job not in TABLES]
+    assert tiny.planned(*paths, config=None) == expected
+
+
+def test_tables_by_name_and_by_path(tiny):
+    """Both tables, as CSV and as Markdown, need runs and no figure."""
+    expected = sorted([*TOY, *VAE, *TABLES])
+    assert tiny.planned(*TABLES, config=None) == expected
+    paths = [f"results/tables/{name}.{kind}" for name in TABLES.values() for kind in ("csv", "md")]
+    assert tiny.planned(*paths, config=None) == expected
+
+
+def test_an_unknown_target_is_refused(tiny):
+    """The control of the tests above: a name that nobody promised is an error."""
+    run = tiny.snakemake("figures/fig1_toy_training.gif", "--dry-run", config=None)
+    assert run.returncode != 0
+    assert "fig1_toy_training.gif" in run.stdout
+
+
+def test_lint_is_clean(tiny):
+    """Snakemake's own linter has nothing to say."""
+    run = tiny.snakemake("--lint", config=None)
+    assert run.returncode == 0, run.stdout
+    assert "your workflow is in a good condition" in run.stdout
