@@ -14,6 +14,9 @@ from relax.sources import share_with_jobs
 share_with_jobs()
 
 
+report: "workflow/report/workflow.rst"
+
+
 configfile: os.path.join(workflow.basedir, "config.yaml")
 
 

@@ -75,7 +75,9 @@ def fig2_toy_variance_relaxation(toy, relaxation):
             dots = runs.groupby("step").measured.median().iloc[::5]
             row[0].plot(dots.index, dots, ".", color=estimator_look(name)["color"], markersize=4)
         row[0].set(
-            xlabel="step", ylabel="log-variance (natural log)", title=f"gradient variance, $t={target:g}$"
+            xlabel="step",
+            ylabel="log-variance (natural log)",
+            title=f"gradient variance, $t={target:g}$",
         )
         row[0].set_xlim(0, toy.step.max())
         row[0].xaxis.set_major_formatter("{x:,.0f}")

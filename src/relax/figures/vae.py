@@ -3,6 +3,7 @@
 from matplotlib.lines import Line2D
 
 from relax.figures.style import count, draw_band, finish, new_figure, ordered
+from relax.registry import REGISTRY
 from relax.summaries import log_variance, select_learning_rate
 
 
@@ -56,6 +57,9 @@ def fig3_vae_training(training):
 def fig4_vae_variance(training, variance):
     """Log-variance of the encoder's gradient against step, every estimator at the same checkpoints.
 
+    Below it, for the estimators within a factor e of the trajectory's own, the difference to that
+    one: seed by seed, since all share model, data and noise.
+
     Args:
         training: rows of `results/vae/**/training.csv`; chooses the trajectory's learning rate.
         variance: rows of `results/vae/**/variance.csv`.
@@ -64,17 +68,29 @@ def fig4_vae_variance(training, variance):
     chosen = chosen.drop_duplicates().rename(columns={"estimator": "trajectory"})
     variance = variance.merge(chosen, on=["dataset", "model", "trajectory", "learning_rate"])
     variance = variance.assign(log=log_variance(variance.encoder_variance))
-    figure, panels = _panels(variance)
-    for axes, ((dataset, model), runs) in panels:
+    (trajectory,) = variance.trajectory.unique()
+    pairs = ["dataset", "model", "seed", "step"]
+    own = variance[variance.estimator == trajectory].set_index(pairs).log
+    variance["difference"] = variance.log - own.reindex(variance.set_index(pairs).index).to_numpy()
+
+    groups = list(variance.groupby(["dataset", "model"], sort=True))
+    figure, axes = new_figure(2, len(groups), width=max(6.0, 3.2 * len(groups)), row_height=2.3)
+    label = REGISTRY[trajectory].label
+    for (upper, lower), ((dataset, model), runs) in zip(axes.T, groups, strict=True):
         handles = [
-            draw_band(axes, runs[runs.estimator == name], "log", name, centre="mean", marker="o")
+            draw_band(upper, runs[runs.estimator == name], "log", name, centre="mean", marker="o")
             for name in ordered(runs.estimator)
         ]
-        axes.set(xlabel="training step", ylabel="log-variance (natural log)", title=f"{dataset}, {model}")
-        axes.xaxis.set_major_formatter("{x:,.0f}")
-    (trajectory,) = variance.trajectory.unique()
+        near = runs.groupby("estimator").difference.apply(lambda d: d.abs().median() < 1)
+        for name in ordered(near.index[near]):
+            rows = runs[runs.estimator == name]
+            draw_band(lower, rows, "difference", name, centre="mean", marker="o")
+        upper.set(ylabel="log-variance (natural log)", title=f"{dataset}, {model}")
+        lower.set(xlabel="training step", ylabel=f"difference to {label}")
+        for panel in (upper, lower):
+            panel.xaxis.set_major_formatter("{x:,.0f}")
     title = (
         f"Discrete VAE: variance of the encoder's gradient at the same checkpoints\n"
-        f"(of training with {trajectory.upper()}; mean over seeds; bands: range)"
+        f"(of training with {label}; mean over seeds; bands: range)"
     )
     return finish(figure, title, handles, _scale(variance))
