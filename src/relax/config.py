@@ -6,11 +6,19 @@ from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.validators import extend
 
 from relax.errors import ConfigError
 from relax.registry import REGISTRY, estimator_names
 
 _FORMATS = FormatChecker(formats=())
+# JSON Schema calls 1000.0 an integer; Python's range() does not.
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
 
 
 @_FORMATS.checks("estimator")
@@ -25,7 +33,7 @@ def check_config(config, schema_path):
         ConfigError: one line for each mistake, naming the key, the value and what is allowed.
     """
     schema = yaml.safe_load(Path(schema_path).read_text())
-    validator = Draft202012Validator(schema, format_checker=_FORMATS)
+    validator = _Validator(schema, format_checker=_FORMATS)
     errors = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
     messages = [_explain(error) for error in errors] or _check_beyond_schema(config)
     if messages:

@@ -45,25 +45,25 @@ def set_surrogate_gradient(surrogate, gradient):
             parameter.grad = g
 
 
-def check_finite(cost, gradient, *, step, seeds, estimator):
-    """Stop a run whose cost or gradient is not finite.
+def check_finite(*, step, seeds, estimator, **values):
+    """Stop a run in which a number is not finite.
 
     Args:
-        cost: [replica, batch].
-        gradient: [replica, batch, latent].
+        values: by name, tensors whose first axis is the replica.
 
     Raises:
-        NonFiniteError: naming step, seed and estimator.
+        NonFiniteError: naming the value, step, seed and estimator.
     """
     # A sum is finite only if every summand is: one cheap test, the search only where it fails.
-    if torch.isfinite(cost.sum() + gradient.sum()):
+    if torch.isfinite(sum(value.sum() for value in values.values())):
         return
-    for row, seed in enumerate(seeds):
-        for name, value in (("cost", cost[row]), ("gradient", gradient[row])):
-            if not torch.isfinite(value).all():
+    for name, value in values.items():
+        for row, seed in enumerate(seeds):
+            if not torch.isfinite(value[row]).all():
                 raise NonFiniteError(
-                    f"the {name} stopped being finite at step {step}, seed {seed}, estimator "
-                    f"'{estimator}'. Lower the learning rate, or look for an overflow in the cost."
+                    f"the {name.replace('_', ' ')} stopped being finite at step {step}, seed "
+                    f"{seed}, estimator '{estimator}'. Lower the learning rate, or look for an "
+                    f"overflow in the cost."
                 )
 
 

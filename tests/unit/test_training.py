@@ -9,7 +9,7 @@ import torch
 
 from relax.checkpoints import load_checkpoint, save_checkpoint
 from relax.data import Images
-from relax.errors import DataError, NonFiniteError
+from relax.errors import ConfigError, DataError, NonFiniteError
 from relax.problems import toy, vae_training, vae_variance
 from relax.problems.vae_training import VAESettings, build, encoder_estimate, set_gradients
 from relax.streams import NoiseStream, generator
@@ -152,15 +152,28 @@ def test_linear_encoders_variance_follows_from_the_logits(images):
 @pytest.mark.parametrize("part", ["cost", "gradient"])
 def test_finite_check_names_step_seed_and_estimator(part):
     values = {"cost": torch.zeros(3, 4), "gradient": torch.zeros(3, 4, 2)}
-    check_finite(**values, step=7, seeds=range(10, 13), estimator="rebar")
+    check_finite(step=7, seeds=range(10, 13), estimator="rebar", **values)
     values[part][1, 2] = float("nan")
     with pytest.raises(NonFiniteError, match=rf"the {part} .* step 7, seed 11, estimator 'rebar'"):
-        check_finite(**values, step=7, seeds=range(10, 13), estimator="rebar")
+        check_finite(step=7, seeds=range(10, 13), estimator="rebar", **values)
 
 
 def test_a_run_that_diverges_ends_with_an_error_that_says_where(images):
     with pytest.raises(NonFiniteError, match=r"at step \d+, seed \d, estimator 'relax'"):
         vae_training.train(settings(learning_rate=1e30), images, {})
+
+
+def test_a_minibatch_larger_than_the_data_is_refused(images):
+    with pytest.raises(ConfigError, match=r"vae\.batch: must be 50 .* or less: 51"):
+        vae_training.train(settings(batch=51), images, {})
+
+
+def test_an_overflow_in_the_last_update_is_caught(images, tmp_path):
+    """After the only update no further estimate would show it; the checkpoint must not be left."""
+    huge = SurrogateSpec(hidden=(6,), squash=False, scale=1e30, dtype=torch.float32)
+    with pytest.raises(NonFiniteError, match="at step 1, seed 0, estimator 'rebar'"):
+        vae_training.train(settings("rebar", steps=1, spec=huge), images, {1: tmp_path / "1.pt"})
+    assert not list(tmp_path.iterdir())
 
 
 def test_progress_is_in_the_log():

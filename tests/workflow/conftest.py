@@ -60,3 +60,9 @@ def _build(run, base):
 def built_copy(tiny, tmp_path):
     """A copy of the tiny run that a test may change."""
     return tiny.copied(tmp_path / "copy")
+
+
+@pytest.fixture
+def results(tiny):
+    """The tiny run's results folder."""
+    return tiny.path / "results" / "tiny"

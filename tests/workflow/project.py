@@ -15,6 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "config.yaml", "workflow", "src", "envs")
 TINY = Path(__file__).with_name("tiny.yaml")
 
+# What tiny.yaml runs.
+TOY = ["exact", "reinforce", "concrete", "rebar", "relax"]
+TUNED = ["rebar", "relax"]
+VAE = ["reinforce", "rebar", "relax"]
+VAE_RUN = "vae/digits/linear1/{}/lr0.001/seeds0-1"
+
 Job = namedtuple("Job", ["rule", "wildcards"])
 
 

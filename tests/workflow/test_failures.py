@@ -69,7 +69,6 @@ def test_a_run_that_overflows_says_where_and_keeps_no_result(tmp_path):
     assert [p for kind in ("toy", "vae") for p in (results / kind).rglob("*") if p.is_file()] == []
 
 
-@pytest.mark.xfail(strict=True, reason="finite checks come before an update, none after the last")
 def test_a_run_that_overflows_at_its_last_step_fails_too(tmp_path):
     """The update after the last check may be the one that ends in numbers that are none."""
     steps = {"toy.steps": 1, "toy.relaxation.steps": 1, "vae.steps": 1, "vae.checkpoints": 1}

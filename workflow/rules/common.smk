@@ -21,8 +21,8 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 
 
 wildcard_constraints:
-    target=r"[0-9][0-9.e-]*",
-    learning_rate=r"[0-9][0-9.e-]*",
+    target=r"[0-9][0-9.e+-]*",
+    learning_rate=r"[0-9][0-9.e+-]*",
     estimator="|".join(REGISTRY),
     dataset="[a-z0-9_]+",
     model="[a-z0-9]+",

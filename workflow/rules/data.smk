@@ -1,7 +1,7 @@
 # Data sets, prepared: binary images in one compact format.
 rule prepare_data:
     input:
-        code=sources("data"),
+        code=sources("data", "jobs"),
     output:
         images=f"{RESULTS}/data/{{dataset}}.npz",
     log:

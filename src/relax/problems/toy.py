@@ -73,6 +73,7 @@ def train(settings, log=None):
         ]
     )
     noise = NoiseStream(seeds, "noise", 1, 1, settings.noise, torch.float64, block=1000)
+    who = {"seeds": seeds, "estimator": settings.estimator}
     evaluation_noise = NoiseStream(
         seeds, "evaluation", settings.variance_samples, 1, settings.noise, torch.float64, block=1
     )
@@ -87,8 +88,14 @@ def train(settings, log=None):
             gradient = estimator.estimate(surrogate, cost, wide, fresh).gradient
             measured = sample_moments(gradient).variance.flatten()
             exact = one_latent_moments(estimator, surrogate, cost, logits, settings.noise).variance
-        columns = {"step": step, "theta": theta, "loss": loss, "gradient_variance": measured}
-        rows.append(pd.DataFrame({"seed": list(seeds), **columns, "exact_variance": exact}))
+        columns = {
+            "theta": theta,
+            "loss": loss,
+            "gradient_variance": measured,
+            "exact_variance": exact,
+        }
+        check_finite(step=step, **columns, **who)
+        rows.append(pd.DataFrame({"seed": list(seeds), "step": step, **columns}))
         return f"loss {loss.mean():.5f}, theta {theta.mean():.4f}"
 
     title = f"toy t={settings.target:g} {settings.estimator}"
@@ -96,13 +103,7 @@ def train(settings, log=None):
         note = record(0)
         for step in range(1, settings.steps + 1):
             estimate = estimator.estimate(surrogate, cost, logits, noise(step))
-            check_finite(
-                estimate.cost,
-                estimate.gradient,
-                step=step,
-                seeds=seeds,
-                estimator=settings.estimator,
-            )
+            check_finite(cost=estimate.cost, gradient=estimate.gradient, step=step, **who)
             set_surrogate_gradient(surrogate, estimate.gradient)
             logits.grad = estimate.gradient.detach()
             optimizer.step()
@@ -135,18 +136,13 @@ def tune_relaxations(settings, theta, points=201, log=None):
     optimizer = adam([(surrogate.parameters(), settings.surrogate_learning_rate)])
     logits = torch.full((len(seeds), 1, 1), theta, dtype=torch.float64).logit()
     noise = NoiseStream(seeds, "noise", 1, 1, settings.noise, torch.float64, block=1000)
+    who = {"seeds": seeds, "estimator": settings.estimator}
     title = f"relaxation t={settings.target:g} {settings.estimator}"
     with progress(title, settings.steps, log) as bar:
         # An estimator with nothing to learn has its curve at once.
         for step in range(1, settings.steps + 1 if optimizer else 1):
             estimate = estimator.estimate(surrogate, cost, logits, noise(step))
-            check_finite(
-                estimate.cost,
-                estimate.gradient,
-                step=step,
-                seeds=seeds,
-                estimator=settings.estimator,
-            )
+            check_finite(cost=estimate.cost, gradient=estimate.gradient, step=step, **who)
             set_surrogate_gradient(surrogate, estimate.gradient)
             optimizer.step()
             bar.advance()
@@ -156,6 +152,7 @@ def tune_relaxations(settings, theta, points=201, log=None):
         curves = {settings.estimator: surrogate(z, cost), "cost": cost((z > 0).to(z.dtype))[:1]}
         variance = one_latent_moments(estimator, surrogate, cost, logits, settings.noise).variance
         unscaled = surrogate.relaxed_cost(z, cost) if isinstance(surrogate, RelaxedCost) else None
+    check_finite(step=settings.steps, relaxation=curves[settings.estimator], **who)
     tables = []
     for name, values in curves.items():
         learned = name == settings.estimator

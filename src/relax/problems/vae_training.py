@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from relax.checkpoints import save_checkpoint
+from relax.errors import ConfigError
 from relax.problems.vae import MODELS, direct_gradient
 from relax.registry import load_estimator
 from relax.replicas import parameter_generators
@@ -59,10 +60,17 @@ class Minibatches:
     """Training minibatches, each seed in its own order: `batches(step)` is [replica, batch, pixel].
 
     An epoch is a permutation of the images; what does not fill a minibatch waits for the next one.
+
+    Raises:
+        ConfigError: a minibatch is larger than the training set.
     """
 
     def __init__(self, images, seeds, batch, purpose="data order"):
         self.images, self.seeds, self.batch, self.purpose = images, seeds, batch, purpose
+        if batch > len(images):
+            raise ConfigError(
+                f"vae.batch: must be {len(images)} (the training set) or less: {batch}"
+            )
         self.per_epoch = len(images) // batch
         self.epoch = None
 
@@ -134,17 +142,15 @@ def train(settings, images, checkpoints, log=None):
     optimizer = adam(learned, settings.adam_beta2)
     batches = Minibatches(images.train, seeds, settings.batch)
     noise = NoiseStream(seeds, "noise", settings.batch, settings.latents, settings.noise, DTYPE)
+    who = {"seeds": seeds, "estimator": settings.estimator}
     rows, running, counted = [], torch.zeros(len(seeds)), 0
 
     def checkpoint(step):
         if step in checkpoints:
-            parts = {"model": model, "surrogate": surrogate}
-            tensors = {
-                f"{part}.{name}": value
-                for part, module in parts.items()
-                for name, value in module.state_dict().items()
-            }
-            save_checkpoint(tensors | {"step": torch.tensor(step)}, checkpoints[step])
+            everything = torch.nn.ModuleDict({"model": model, "surrogate": surrogate})
+            check_finite(step=step, **dict(everything.named_parameters()), **who)
+            tensors = everything.state_dict() | {"step": torch.tensor(step)}
+            save_checkpoint(tensors, checkpoints[step])
 
     title = f"{settings.dataset} {settings.model} {settings.estimator}"
     with progress(title, settings.steps, log) as bar:
@@ -153,13 +159,7 @@ def train(settings, images, checkpoints, log=None):
         for step in range(1, settings.steps + 1):
             x = batches(step - 1)
             logits, estimate = encoder_estimate(estimator, surrogate, model, x, noise(step - 1))
-            check_finite(
-                estimate.cost,
-                estimate.gradient,
-                step=step,
-                seeds=seeds,
-                estimator=settings.estimator,
-            )
+            check_finite(cost=estimate.cost, gradient=estimate.gradient, step=step, **who)
             optimizer.zero_grad()
             set_gradients(surrogate, logits, estimate)
             optimizer.step()
@@ -168,6 +168,7 @@ def train(settings, images, checkpoints, log=None):
             if step % batches.per_epoch == 0 or step == settings.steps:
                 with torch.no_grad():
                     valid = mean_elbo(model, images.valid, seeds, step, settings.evaluation_samples)
+                check_finite(step=step, validation_elbo=valid, **who)
                 elbos = {"train_elbo": running / counted, "valid_elbo": valid}
                 epoch = step / batches.per_epoch
                 rows.append(

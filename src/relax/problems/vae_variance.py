@@ -77,11 +77,10 @@ def tune(estimator, surrogate, model, settings, batches, first, steps, name):
     noise = NoiseStream(
         settings.seeds, "tuning", settings.batch, settings.latents, settings.noise, DTYPE
     )
+    who = {"seeds": settings.seeds, "estimator": name}
     for step in range(first, first + steps):
         _, estimate = encoder_estimate(estimator, surrogate, model, batches(step), noise(step))
-        check_finite(
-            estimate.cost, estimate.gradient, step=step, seeds=settings.seeds, estimator=name
-        )
+        check_finite(cost=estimate.cost, tuning_gradient=estimate.gradient, step=step, **who)
         set_surrogate_gradient(surrogate, estimate.gradient)
         optimizer.step()
 
@@ -151,14 +150,15 @@ def measure_variance(settings, measure, images, checkpoints, log=None):
                 encoder, logit = encoder_variance(
                     estimator, surrogate, model, settings, fixed, noise, measure
                 )
+                variances = {"encoder_variance": encoder, "logit_variance": logit}
+                check_finite(step=step, seeds=settings.seeds, estimator=name, **variances)
                 rows.append(
                     pd.DataFrame(
                         {
                             "estimator": name,
                             "seed": list(settings.seeds),
                             "step": step,
-                            "encoder_variance": encoder,
-                            "logit_variance": logit,
+                            **variances,
                         }
                     )
                 )

@@ -1,0 +1,94 @@
+"""The tiny run's tables and checkpoints: columns, rows, and every digit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from workflow.project import TOY, VAE, VAE_RUN
+
+from relax.tables import read_tables, write_table
+
+COLUMNS = {
+    "toy/t0.45/*/seeds*.csv": (
+        "estimator target noise seed step theta loss gradient_variance exact_variance"
+    ),
+    "toy/t0.45/*/relaxation_seeds*.csv": (
+        "estimator target noise theta seed u value unscaled exact_variance"
+    ),
+    "vae/*/*/*/*/*/training.csv": (
+        "dataset model estimator learning_rate noise seed step epoch train_elbo valid_elbo"
+    ),
+    "vae/*/*/*/*/*/variance.csv": (
+        "dataset model trajectory learning_rate noise estimator seed step encoder_variance "
+        "logit_variance"
+    ),
+    "tables/toy.csv": (
+        "target estimator noise seeds steps theta loss loss_se log_variance log_variance_exact "
+        "published_loss"
+    ),
+    "tables/vae.csv": (
+        "dataset model estimator learning_rate noise seeds steps best_train_elbo "
+        "best_train_elbo_se best_valid_elbo best_valid_elbo_se"
+    ),
+}
+
+
+@pytest.mark.parametrize(("pattern", "columns"), COLUMNS.items())
+def test_tables_have_the_documented_columns(results, pattern, columns):
+    """Headers as documented, and rows below them."""
+    paths = list(results.glob(pattern))
+    assert paths
+    for path in paths:
+        table = pd.read_csv(path)
+        assert list(table.columns) == columns.split()
+        assert len(table) > 0
+
+
+def test_tables_have_a_row_an_observation(results):
+    """Seeds times recorded steps, estimators times checkpoints, and no row twice."""
+    toy = pd.read_csv(results / "toy/t0.45/relax/seeds0-1.csv")
+    assert set(zip(toy.seed, toy.step, strict=True)) == {
+        (seed, step) for seed in (0, 1) for step in (0, 10, 20, 30, 40)
+    }
+    assert len(toy) == 10
+    variance = pd.read_csv(results / VAE_RUN.format("rebar") / "variance.csv")
+    keys = list(zip(variance.estimator, variance.seed, variance.step, strict=True))
+    assert sorted(keys) == sorted((n, s, step) for n in VAE for s in (0, 1) for step in (0, 6, 12))
+    summary = pd.read_csv(results / "tables/toy.csv")
+    assert list(summary.estimator) == TOY
+    assert (summary.seeds == 2).all()
+    assert (summary.steps == 40).all()
+
+
+def test_tables_keep_every_digit(results, tmp_path):
+    """Numbers are written in full, and read back as they were."""
+    toy = read_tables(str(results / "toy/t0.45/relax/seeds0-1.csv"))
+    # A relation that holds in float64, and for no rounded pair: E[f] = (1-θ) t² + θ (1-t)².
+    expected = (1 - toy.theta) * toy.target**2 + toy.theta * (1 - toy.target) ** 2
+    np.testing.assert_allclose(toy.loss, expected, rtol=1e-15)
+    for path in results.rglob("*.csv"):
+        write_table(read_tables(str(path)), tmp_path / "again.csv")
+        assert (tmp_path / "again.csv").read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize("name", ["toy", "vae"])
+def test_markdown_tables_show_the_same_rows(results, name):
+    """A header, a rule, and a line for each row of the CSV."""
+    lines = (results / "tables" / f"{name}.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 2 + len(pd.read_csv(results / "tables" / f"{name}.csv"))
+    assert all(line.startswith("|") and line.endswith("|") for line in lines)
+
+
+@pytest.mark.parametrize("estimator", VAE)
+def test_checkpoints_are_tensors_only(results, estimator):
+    """They load without unpickling code, know their step, and differ from step to step."""
+    folder = results / VAE_RUN.format(estimator)
+    saved = {
+        step: torch.load(folder / f"checkpoint_{step}.pt", weights_only=True) for step in (0, 6, 12)
+    }
+    for step, tensors in saved.items():
+        assert int(tensors["step"]) == step
+        assert all(torch.isfinite(t).all() for t in tensors.values())
+    trained = [name for name in saved[0] if name.startswith("model.encoder")]
+    assert trained
+    assert not any(torch.equal(saved[0][name], saved[12][name]) for name in trained)
