@@ -45,7 +45,12 @@ RUNS = [  # a job of each rule that trains
     "toy/t0.45/rebar/relaxation_seeds0-1",
     "vae/digits/linear1/rebar/lr0.001/seeds0-1/training",
 ]
-MESSAGE = "the gradient stopped being finite at step 2, seed 0, estimator 'rebar'"
+# The toy measures its variance before the first step, and sees it there.
+MESSAGES = [
+    "the gradient variance stopped being finite at step 0, seed 0, estimator 'rebar'",
+    "the gradient stopped being finite at step 2, seed 0, estimator 'rebar'",
+    "the gradient stopped being finite at step 2, seed 0, estimator 'rebar'",
+]
 
 
 def overflow(folder, changes):
@@ -61,10 +66,11 @@ def test_a_run_that_overflows_says_where_and_keeps_no_result(tmp_path):
     """Step, seed and estimator, once a job, in its log too; no traceback, no part of a result."""
     results, run = overflow(tmp_path, {})
     assert run.returncode != 0
-    assert run.stdout.count(f"error: {MESSAGE}") == len(RUNS)
+    assert run.stdout.count("error: ") == len(RUNS)
     assert "Traceback" not in run.stdout
-    for job in RUNS:
-        assert MESSAGE in (results / "logs" / f"{job}.log").read_text(encoding="utf-8")
+    for job, message in zip(RUNS, MESSAGES, strict=True):
+        assert f"error: {message}" in run.stdout
+        assert message in (results / "logs" / f"{job}.log").read_text(encoding="utf-8")
     # Hidden temporaries, tables and the checkpoint of step 0 alike.
     assert [p for kind in ("toy", "vae") for p in (results / kind).rglob("*") if p.is_file()] == []
 
