@@ -87,7 +87,7 @@ def train(settings, log=None):
             wide = logits.expand_as(fresh.u)
             gradient = estimator.estimate(surrogate, cost, wide, fresh).gradient
             measured = sample_moments(gradient).variance.flatten()
-            # Half the default's nodes: four digits at λ = 0.1, seven at λ = 0.5, enough for a curve.
+            # Half the default nodes: four digits at λ = 0.1 and seven at 0.5, enough for a curve.
             exact = one_latent_moments(
                 estimator, surrogate, cost, logits, settings.noise, nodes=129
             ).variance
