@@ -15,8 +15,10 @@ def job(log_path, threads=1):
     A mistake or event that the user can act on ends the process with status 1 and one message, on
     stderr and in the log. Any other exception is a bug: its traceback goes to both.
     """
-    if "torch" in sys.modules:  # one thread a job: cores are filled with jobs
-        sys.modules["torch"].set_num_threads(threads)
+    if "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        torch.set_num_threads(threads)  # one thread a job: cores are filled with jobs
+        torch.set_flush_denormal(True)  # arithmetic on denormal numbers is many times slower
     Path(log_path).parent.mkdir(parents=True, exist_ok=True)
     with open(log_path, "w", encoding="utf-8") as log:
         try:

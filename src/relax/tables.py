@@ -5,6 +5,11 @@ import pandas as pd
 from relax.files import placed_whole
 
 
+def labelled(table, **labels):
+    """The table with constant columns, one a label, in front: which run its rows are of."""
+    return pd.concat([pd.DataFrame(labels, index=table.index), table], axis=1)
+
+
 def write_table(table, path):
     """Write a table as CSV, whole or not at all; floats in their shortest exact form."""
     with placed_whole(path) as temporary:

@@ -15,6 +15,7 @@ from relax.replicas import parameter_generators
 from relax.settings import collect
 from relax.streams import NoiseStream
 from relax.surrogates import RelaxedCost, SurrogateSpec
+from relax.tables import labelled
 from relax.training import adam, check_finite, progress, set_surrogate_gradient
 from relax.variance import sample_moments
 
@@ -114,13 +115,9 @@ def train(settings, log=None):
                 note = record(step)
             bar.advance(note=note)
     table = pd.concat(rows, ignore_index=True).sort_values(["seed", "step"], ignore_index=True)
-    for name, value in (
-        ("noise", settings.noise),
-        ("target", settings.target),
-        ("estimator", settings.estimator),
-    ):
-        table.insert(0, name, value)
-    return table
+    return labelled(
+        table, estimator=settings.estimator, target=settings.target, noise=settings.noise
+    )
 
 
 def tune_relaxations(settings, theta, points=201, log=None):

@@ -18,6 +18,7 @@ from relax.replicas import parameter_generators
 from relax.settings import collect
 from relax.streams import NoiseStream, generator
 from relax.surrogates import SurrogateSpec
+from relax.tables import labelled
 from relax.training import adam, check_finite, progress, set_surrogate_gradient
 
 DTYPE = torch.float32
@@ -135,7 +136,6 @@ def train(settings, images, checkpoints, log=None):
     Raises:
         NonFiniteError: a cost or gradient stopped being finite.
     """
-    torch.set_flush_denormal(True)
     seeds = settings.seeds
     model, estimator, surrogate = build(settings, images)
     learned = [(module.parameters(), settings.learning_rate) for module in (model, surrogate)]
@@ -180,6 +180,5 @@ def train(settings, images, checkpoints, log=None):
             checkpoint(step)
             bar.advance(note=note)
     table = pd.concat(rows, ignore_index=True).sort_values(["seed", "step"], ignore_index=True)
-    for name in ("noise", "learning_rate", "estimator", "model", "dataset"):
-        table.insert(0, name, getattr(settings, name))
-    return table
+    names = ("dataset", "model", "estimator", "learning_rate", "noise")
+    return labelled(table, **{name: getattr(settings, name) for name in names})

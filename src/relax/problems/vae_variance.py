@@ -16,6 +16,7 @@ from relax.errors import DataError
 from relax.problems.vae_training import DTYPE, Minibatches, build, encoder_estimate
 from relax.settings import collect
 from relax.streams import NoiseStream
+from relax.tables import labelled
 from relax.training import adam, check_finite, progress, set_surrogate_gradient
 
 
@@ -127,7 +128,6 @@ def measure_variance(settings, measure, images, checkpoints, log=None):
         DataError: a checkpoint cannot be read or is of another model.
         NonFiniteError: tuning a surrogate left the finite numbers.
     """
-    torch.set_flush_denormal(True)
     rows = []
     title = f"variance {settings.dataset} {settings.model} on {settings.estimator}'s trajectory"
     with progress(title, len(measure.estimators) * len(checkpoints), log) as bar:
@@ -163,13 +163,11 @@ def measure_variance(settings, measure, images, checkpoints, log=None):
                     )
                 )
                 bar.advance(note=f"{name} at step {step}: log-variance {encoder.log().mean():.3f}")
-    table = pd.concat(rows, ignore_index=True)
-    for name, value in (
-        ("noise", settings.noise),
-        ("learning_rate", settings.learning_rate),
-        ("trajectory", settings.estimator),
-        ("model", settings.model),
-        ("dataset", settings.dataset),
-    ):
-        table.insert(0, name, value)
-    return table
+    return labelled(
+        pd.concat(rows, ignore_index=True),
+        dataset=settings.dataset,
+        model=settings.model,
+        trajectory=settings.estimator,
+        learning_rate=settings.learning_rate,
+        noise=settings.noise,
+    )
