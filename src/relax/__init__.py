@@ -30,7 +30,9 @@ _HOME = {
     "variance_objective": "variance",
     "sample_moments": "variance",
     "enumerate_gradient": "exact",
-    "one_latent_moments": "exact",
+    "exact_moments": "exact",
+    "least_variance": "optimal",
+    "ProductBasis": "optimal",
     "RelaxError": "errors",
 }
 __all__ = sorted(_HOME)

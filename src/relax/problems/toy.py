@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from relax.exact import one_latent_moments
+from relax.exact import exact_moments
 from relax.registry import load_estimator
 from relax.replicas import parameter_generators
 from relax.settings import collect
@@ -89,9 +89,9 @@ def train(settings, log=None):
             gradient = estimator.estimate(surrogate, cost, wide, fresh).gradient
             measured = sample_moments(gradient).variance.flatten()
             # Half the default nodes: four digits at λ = 0.1 and seven at 0.5, enough for a curve.
-            exact = one_latent_moments(
+            exact = exact_moments(
                 estimator, surrogate, cost, logits, settings.noise, nodes=129
-            ).variance
+            ).variance.squeeze(-1)
         columns = {
             "theta": theta,
             "loss": loss,
@@ -150,7 +150,7 @@ def tune_relaxations(settings, theta, points=201, log=None):
     z = (logits + torch.logit(u).view(1, -1, 1)).expand(len(seeds), -1, -1)
     with torch.no_grad():
         curves = {settings.estimator: surrogate(z, cost), "cost": cost((z > 0).to(z.dtype))[:1]}
-        variance = one_latent_moments(estimator, surrogate, cost, logits, settings.noise).variance
+        variance = exact_moments(estimator, surrogate, cost, logits, settings.noise).variance
         unscaled = surrogate.relaxed_cost(z, cost) if isinstance(surrogate, RelaxedCost) else None
     check_finite(step=settings.steps, relaxation=curves[settings.estimator], **who)
     tables = []
