@@ -23,6 +23,7 @@ configfile: os.path.join(workflow.basedir, "config.yaml")
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/toy.smk"
+include: "workflow/rules/theory.smk"
 include: "workflow/rules/vae.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"

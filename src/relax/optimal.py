@@ -56,6 +56,53 @@ class LinearSurrogate(Surrogate):
         return (self.weights * functions).sum(0, keepdim=True)
 
 
+class Bound(Surrogate):
+    """A surrogate with its own cost bound to it, whatever cost the estimator passes on."""
+
+    def __init__(self, surrogate, cost):
+        super().__init__()
+        self.surrogate, self.cost = surrogate, cost
+
+    def forward(self, z, cost=None, context=None):
+        return self.surrogate(z, self.cost, context)
+
+
+class BestScale(NamedTuple):
+    """For each replica, η* and the total variance it leaves; [replica] each."""
+
+    scale: torch.Tensor
+    variance: torch.Tensor
+
+
+def best_scale(surrogate, cost, logits, noise="independent", nodes=None):
+    """η* of c = η c_1 in closed form, for every replica: the draft's equation (3).
+
+    With g = G + η H as at the top of this module, η* = -Σ E[G H] / Σ E[H²] (sums over latents),
+    which is -Cov/Var since E[H] = 0, and the least variance is Σ Var(G) - (Σ E[G H])² / Σ E[H²].
+
+    Args:
+        surrogate: c_1, the surrogate at η = 1.
+        cost: f; c_1 may evaluate it.
+        logits: [replica, 1, latent], float64.
+    """
+    formula = Estimator()
+    bound = Bound(surrogate, cost)
+    square, product = 0.0, 0.0
+    pieces = zip(
+        centred_lines(formula, bound, _no_cost, logits.detach(), noise, nodes),
+        centred_lines(formula, ZeroSurrogate(), cost, logits.detach(), noise, nodes),
+        strict=True,
+    )
+    for (probability, mean, lines, weights), (_, score_term, _, _) in pieces:
+        second = mean.square().sum(-1)
+        for line in lines:
+            second = second + torch.einsum("rnl,n->r", line.square(), weights)
+        square = square + probability * second
+        product = product + probability * (mean * score_term).sum(-1)
+    plain = exact_moments(formula, ZeroSurrogate(), cost, logits, noise, nodes).variance.sum(-1)
+    return BestScale(-product / square, plain - product.square() / square)
+
+
 class LeastVariance(NamedTuple):
     """The best surrogate of a class, and what it reaches; variances are summed over latents."""
 

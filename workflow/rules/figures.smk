@@ -93,9 +93,134 @@ rule figure_4:
         "../scripts/plot.py"
 
 
+rule figure_6:
+    input:
+        relaxations=rules.theory.output.relaxations,
+        code=sources("figures.theory", "jobs", "tables"),
+    output:
+        **figure_outputs(
+            "fig6_optimal_relaxation", "Optimal relaxation", "optimal relaxation"
+        ),
+    log:
+        f"{LOGS}/figures/fig6_optimal_relaxation.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig6_optimal_relaxation.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        figure="theory.fig6_optimal_relaxation",
+    script:
+        "../scripts/plot.py"
+
+
+rule figure_7:
+    input:
+        optimum=rules.theory.output.optimum,
+        code=sources("figures.theory", "jobs", "tables"),
+    output:
+        **figure_outputs(
+            "fig7_optimum_vs_theta", "Optimal relaxation", "optimum against theta"
+        ),
+    log:
+        f"{LOGS}/figures/fig7_optimum_vs_theta.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig7_optimum_vs_theta.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        figure="theory.fig7_optimum_vs_theta",
+    script:
+        "../scripts/plot.py"
+
+
+rule figure_8:
+    input:
+        concrete=rules.theory.output.concrete,
+        code=sources("figures.theory", "jobs", "tables"),
+    output:
+        **figure_outputs(
+            "fig8_concrete_bias_variance",
+            "Optimal relaxation",
+            "Concrete's bias and variance",
+        ),
+    log:
+        f"{LOGS}/figures/fig8_concrete_bias_variance.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig8_concrete_bias_variance.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        figure="theory.fig8_concrete_bias_variance",
+    script:
+        "../scripts/plot.py"
+
+
+rule figure_9:
+    input:
+        terms=rules.theory.output.terms,
+        code=sources("figures.theory", "jobs", "tables"),
+    output:
+        **figure_outputs(
+            "fig9_estimator_terms", "Optimal relaxation", "terms of the estimate"
+        ),
+    log:
+        f"{LOGS}/figures/fig9_estimator_terms.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig9_estimator_terms.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        figure="theory.fig9_estimator_terms",
+    script:
+        "../scripts/plot.py"
+
+
+rule figure_10:
+    input:
+        eta=rules.theory.output.eta,
+        code=sources("figures.theory", "jobs", "tables"),
+    output:
+        **figure_outputs("fig10_eta", "Optimal relaxation", "the scale eta"),
+    log:
+        f"{LOGS}/figures/fig10_eta.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig10_eta.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        figure="theory.fig10_eta",
+    script:
+        "../scripts/plot.py"
+
+
 rule figures:
     input:
         rules.figure_1.output,
         rules.figure_2.output,
         rules.figure_3.output,
         rules.figure_4.output,
+        rules.figure_6.output,
+        rules.figure_7.output,
+        rules.figure_8.output,
+        rules.figure_9.output,
+        rules.figure_10.output,

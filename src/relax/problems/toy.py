@@ -120,8 +120,41 @@ def train(settings, log=None):
     )
 
 
+def tune(settings, surrogate, logits, seeds, cost, log=None, after=None):
+    """Descend the variance over c alone, at fixed logits, for `settings.steps` steps.
+
+    Args:
+        surrogate: the module to tune, a replica a row of logits.
+        logits: [replica, 1, latent].
+        seeds: one a replica; a seed that stands at several logits has the same noise at each.
+        cost: f.
+        after: called with the step after each update.
+
+    Raises:
+        NonFiniteError: a cost or gradient stopped being finite.
+    """
+    estimator = load_estimator(settings.estimator)
+    optimizer = adam([(surrogate.parameters(), settings.surrogate_learning_rate)])
+    noise = NoiseStream(
+        seeds, "noise", 1, logits.shape[-1], settings.noise, torch.float64, block=1000
+    )
+    who = {"seeds": seeds, "estimator": settings.estimator}
+    title = f"relaxation t={settings.target:g} {settings.estimator}"
+    # An estimator with nothing to learn is done at once.
+    steps = settings.steps if optimizer else 0
+    with progress(title, steps, log) as bar:
+        for step in range(1, steps + 1):
+            estimate = estimator.estimate(surrogate, cost, logits, noise(step))
+            check_finite(cost=estimate.cost, gradient=estimate.gradient, step=step, **who)
+            set_surrogate_gradient(surrogate, estimate.gradient)
+            optimizer.step()
+            if after:
+                after(step)
+            bar.advance()
+
+
 def tune_relaxations(settings, theta, points=201, log=None):
-    """Descend the variance over c alone, at a fixed θ, and tabulate c over u (figure 2, right).
+    """Tune the surrogate at a fixed θ, and tabulate c over u (figure 2, right).
 
     The surrogate c(z) is read at z = logit θ + logit u. Columns: estimator ("cost" for f(H(z)),
     which has one seed), target, noise, theta, seed, u, value, unscaled (f(σ(z/λ)) without REBAR's
@@ -133,26 +166,20 @@ def tune_relaxations(settings, theta, points=201, log=None):
     estimator = load_estimator(settings.estimator)
     seeds, cost = settings.seeds, squared_distance(settings.target)
     surrogate = estimator.surrogate(settings.spec, parameter_generators(seeds))
-    optimizer = adam([(surrogate.parameters(), settings.surrogate_learning_rate)])
     logits = torch.full((len(seeds), 1, 1), theta, dtype=torch.float64).logit()
-    noise = NoiseStream(seeds, "noise", 1, 1, settings.noise, torch.float64, block=1000)
-    who = {"seeds": seeds, "estimator": settings.estimator}
-    title = f"relaxation t={settings.target:g} {settings.estimator}"
-    with progress(title, settings.steps, log) as bar:
-        # An estimator with nothing to learn has its curve at once.
-        for step in range(1, settings.steps + 1 if optimizer else 1):
-            estimate = estimator.estimate(surrogate, cost, logits, noise(step))
-            check_finite(cost=estimate.cost, gradient=estimate.gradient, step=step, **who)
-            set_surrogate_gradient(surrogate, estimate.gradient)
-            optimizer.step()
-            bar.advance()
+    tune(settings, surrogate, logits, seeds, cost, log)
     u = torch.from_numpy((np.arange(points) + 0.5) / points)
     z = (logits + torch.logit(u).view(1, -1, 1)).expand(len(seeds), -1, -1)
     with torch.no_grad():
         curves = {settings.estimator: surrogate(z, cost), "cost": cost((z > 0).to(z.dtype))[:1]}
         variance = exact_moments(estimator, surrogate, cost, logits, settings.noise).variance
         unscaled = surrogate.relaxed_cost(z, cost) if isinstance(surrogate, RelaxedCost) else None
-    check_finite(step=settings.steps, relaxation=curves[settings.estimator], **who)
+    check_finite(
+        relaxation=curves[settings.estimator],
+        step=settings.steps,
+        seeds=seeds,
+        estimator=settings.estimator,
+    )
     tables = []
     for name, values in curves.items():
         learned = name == settings.estimator
