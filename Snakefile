@@ -34,3 +34,8 @@ rule all:
     input:
         rules.figures.input,
         rules.tables.input,
+        toy_tables,
+        relaxation_tables,
+        training_tables,
+        variance_tables,
+        THEORY_TABLES,

@@ -21,6 +21,10 @@ _Validator = extend(
 )
 
 
+# Names that results/ and figures/ use themselves.
+RESERVED = ("toy", "theory", "vae", "data", "tables", "logs", "benchmarks")
+
+
 @_FORMATS.checks("estimator")
 def _is_estimator(value):
     return not isinstance(value, str) or value in REGISTRY
@@ -61,7 +65,10 @@ def _explain(error):
                 and isinstance(error.instance, str)
                 and _numeric(error.instance)
             ):
-                hint = " (YAML reads this as text: write 0.001 or 1.0e-3, without quotes)"
+                hint = (
+                    " (YAML reads this as text: write 1000, 0.001 or 1.0e-3, without quotes, in a "
+                    "--configfile; numbers in blocks given with --config are text)"
+                )
             return f"  {key}: must be {_article(wants)}; got {value}{hint}"
         case "enum":
             return f"  {key}: must be one of {', '.join(map(str, wants))}; got {value}"
@@ -101,6 +108,22 @@ def _check_beyond_schema(config):
             for name in names
             if name not in able
         ]
+    if config["preset"] in RESERVED:
+        messages.append(
+            f"  preset: '{config['preset']}' is a folder of the default preset; take another name"
+        )
+    if "\n" in config["preset"]:
+        messages.append("  preset: must be one line")
+    targets = [*config["toy"]["targets"], *config["theory"]["targets"]]
+    if any(target == 0 and math.copysign(1, target) < 0 for target in targets):
+        messages.append("  targets: must be 0 or more; got -0.0")
+    tuned = config["toy"]["relaxation"]["estimators"]
+    messages += [
+        f"  toy.relaxation.estimators: '{name}' learns nothing; allowed here: "
+        f"{', '.join(n for n in REGISTRY if REGISTRY[n].learns)}"
+        for name in tuned
+        if not REGISTRY[name].learns
+    ]
     trajectory = config["vae"]["variance"]["trajectory"]
     if trajectory not in config["vae"]["estimators"]:
         messages.append(
@@ -108,7 +131,10 @@ def _check_beyond_schema(config):
             f"({', '.join(config['vae']['estimators'])}); got '{trajectory}'"
         )
     if config["vae"]["checkpoints"] > config["vae"]["steps"]:
-        messages.append("  vae.checkpoints: must not exceed vae.steps")
+        messages.append(
+            f"  vae.checkpoints: must not exceed vae.steps; got {config['vae']['checkpoints']} "
+            f"and {config['vae']['steps']}"
+        )
     return messages
 
 

@@ -28,6 +28,9 @@ def job(log_path, threads=1):
             log.write(f"error: {error}\n")
             print(f"error: {error}", file=sys.stderr)
             sys.exit(1)
+        except KeyboardInterrupt:
+            log.write("interrupted\n")
+            sys.exit(130)
         except Exception:
             log.write(traceback.format_exc())
             raise

@@ -20,6 +20,7 @@ class Entry(NamedTuple):
     # other key does not rerun it.
     reads: tuple[str, ...] = ()
     learns: bool = False  # whether its surrogate has parameters φ
+    unbiased: bool = True  # whether its mean is the true gradient; the tests hold it to its word
     max_latents: int | None = None  # the most latents it can handle; None: any number
 
 
@@ -27,7 +28,9 @@ NETWORK = ("hidden", "activation", "squash", "add_relaxed_cost")
 REGISTRY = {
     "exact": Entry("relax.estimators.exact", "exact gradient", max_latents=16),
     "reinforce": Entry("relax.estimators.reinforce", "REINFORCE"),
-    "concrete": Entry("relax.estimators.concrete", "Concrete (biased)", ("temperature",)),
+    "concrete": Entry(
+        "relax.estimators.concrete", "Concrete (biased)", ("temperature",), unbiased=False
+    ),
     "rebar": Entry("relax.estimators.rebar", "REBAR", ("temperature", "scale"), learns=True),
     "relax": Entry(
         "relax.estimators.relax", "RELAX", (*NETWORK, "temperature", "scale"), learns=True

@@ -20,14 +20,18 @@ def share_with_jobs():
 
 
 def package_sources(*modules):
-    """Paths of these modules of `relax` and of everything in it that they import, sorted."""
+    """Paths of these modules of `relax` and of everything in it that they import, sorted.
+
+    The registry is left out unless it is named: a new line in it, or a new label, changes no
+    result. What a run takes from it (the estimator's file, the keys that it reads) the rules name.
+    """
     seen, todo = set(), list(modules)
     while todo:
         module = todo.pop()
         if module not in seen:
             seen.add(module)
             todo += _imports(module)
-    return sorted(str(_path(module)) for module in seen)
+    return sorted(str(_path(module)) for module in seen - ({"relax.registry"} - set(modules)))
 
 
 def _path(module):

@@ -22,7 +22,7 @@ FALSE_ALARM_RATE = 1e-3
 LATENTS, SAMPLES, CHUNK = 3, 1_500_000, 50_000
 SEEDS = [11, 12]  # two replicas: two sets of logits, two surrogates
 # "exact" is the truth that the others are held against; tests/unit/test_exact.py tests it.
-UNBIASED = [name for name in REGISTRY if load_estimator(name).unbiased and name != "exact"]
+UNBIASED = [name for name in REGISTRY if REGISTRY[name].unbiased and name != "exact"]
 KINDS = ("independent", "coupled")
 # Coordinates tested against the truth: both problems below, every unbiased estimator and noise.
 COORDINATES = 2 * len(UNBIASED) * len(KINDS) * len(SEEDS) * LATENTS

@@ -136,3 +136,19 @@ def test_a_replicas_estimate_does_not_depend_on_its_neighbours(problem, name):
     together = gradient([0, 1])
     for row in (0, 1):
         torch.testing.assert_close(gradient([row])[0], together[row], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("add_relaxed_cost", [True, False])
+def test_surrogates_read_only_the_settings_that_they_declare(name, add_relaxed_cost):
+    """An undeclared one would take its default unseen, and would not rerun when it is changed."""
+
+    class Strict:
+        """The declared settings, and what every surrogate is told of its problem."""
+
+        def __init__(self):
+            values = vars(SPEC) | {"add_relaxed_cost": add_relaxed_cost}
+            told = (*REGISTRY[name].reads, "latents", "context", "dtype")
+            self.__dict__.update({key: values[key] for key in told})
+
+    load_estimator(name).surrogate(Strict(), parameter_generators(SEEDS))

@@ -19,7 +19,7 @@ from relax.variance import sample_moments
 KINDS = ["independent", "coupled"]
 TWO = torch.tensor([[[0.3, -0.5]]], dtype=torch.float64)
 NODES = 65  # a dimension; enough for the smooth functions here, and quick
-UNBIASED = [name for name in REGISTRY if load_estimator(name).unbiased]
+UNBIASED = [name for name in REGISTRY if REGISTRY[name].unbiased]
 
 
 def cost(b):

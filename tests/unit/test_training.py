@@ -107,7 +107,7 @@ def test_training_learns(images):
     first, last = (table[table.step == step].train_elbo for step in (6, 300))
     assert (last.to_numpy() > first.to_numpy() + 0.5).all()
     assert list(table.columns) == [
-        *("dataset", "model", "estimator", "learning_rate", "noise"),
+        *("dataset", "model", "estimator", "learning_rate", "noise", "direct_gradient"),
         *("seed", "step", "epoch", "train_elbo", "valid_elbo"),
     ]
 

@@ -14,7 +14,25 @@ FIGURES = {
     "fig2_toy_variance_relaxation": "Toy problem",
     "fig3_vae_training": "Discrete VAE",
     "fig4_vae_variance": "Discrete VAE",
+    "fig6_optimal_relaxation": "Optimal relaxation",
+    "fig7_optimum_vs_theta": "Optimal relaxation",
+    "fig8_concrete_bias_variance": "Optimal relaxation",
+    "fig9_estimator_terms": "Optimal relaxation",
+    "fig10_eta": "Optimal relaxation",
 }
+# What each figure must say of the scale at which it was run.
+SCALES = {
+    "fig1_": ["2 seeds", "40 steps"],
+    "fig2": ["2 seeds", "40 steps"],
+    "fig3": ["digits", "2 seeds", "12 iterations"],
+    "fig4": ["digits", "2 seeds", "12 iterations"],
+    "fig6": ["2 seeds", "independent noise"],
+    "fig7": ["exact", "3 values"],
+    "fig8": ["exact", "one latent"],
+    "fig9": ["one latent, independent noise"],
+    "fig10": ["2 seeds", "independent noise"],
+}
+THEORY = ["optimum", "concrete", "relaxations", "terms", "eta", "latents", "equations"]
 JOBS = [
     "data/digits",
     *(f"toy/t0.45/{name}/seeds0-1" for name in TOY),
@@ -22,6 +40,7 @@ JOBS = [
     *(f"{VAE_RUN.format(name)}/training" for name in VAE),
     f"{VAE_RUN.format('rebar')}/variance",
     *(f"figures/{name}" for name in FIGURES),
+    "theory",
     "tables/toy",
     "tables/vae",
 ]
@@ -36,7 +55,8 @@ def test_the_run_started_every_job_once(tiny):
         *(f"tune_relaxation {name}" for name in TUNED),
         *(f"train_vae {name}" for name in VAE),
         "measure_variance rebar",
-        *(f"figure_{number}" for number in (1, 2, 3, 4)),
+        "theory",
+        *(f"figure_{number}" for number in (1, 2, 3, 4, 6, 7, 8, 9, 10)),
         "table_toy",
         "table_vae",
     ]
@@ -58,7 +78,9 @@ def test_a_run_leaves_the_promised_files_and_no_other(tiny, results):
     """Results, figures, logs and benchmarks by name; no temporary files."""
     expected = {results / "logs" / f"{job}.log" for job in JOBS}
     expected |= {results / "benchmarks" / f"{job}.tsv" for job in JOBS}
-    expected |= {results / f"{job}.csv" for job in JOBS if not job.startswith(("data", "figures"))}
+    tables = [job for job in JOBS if not job.startswith(("data", "figures")) and job != "theory"]
+    expected |= {results / f"{job}.csv" for job in tables}
+    expected |= {results / "theory" / f"{name}.csv" for name in THEORY}
     expected |= {results / "tables" / f"{name}.md" for name in ("toy", "vae")}
     expected |= {results / "data" / "digits.npz"}
     expected |= {
@@ -104,13 +126,14 @@ def test_figures_are_real(tiny, name):
     svg = stem.with_suffix(".svg").read_text(encoding="utf-8")
     assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
     # Drawn as outlines, a text leaves its words in a comment.
-    scale = ["2 seeds", "40 steps"] if "toy" in name else ["digits", "2 seeds", "12 iterations"]
-    assert all(words in svg for words in scale)
+    words = next(words for start, words in SCALES.items() if name.startswith(start))
+    assert all(word in svg for word in words)
 
 
 RULES = [
     *("prepare_data", "train_toy", "tune_relaxation", "train_vae", "measure_variance"),
-    *("figure_1", "figure_2", "figure_3", "figure_4", "table_toy", "table_vae"),
+    *("theory", "figure_1", "figure_2", "figure_3", "figure_4", "table_toy", "table_vae"),
+    *("figure_6", "figure_7", "figure_8", "figure_9", "figure_10"),
 ]
 
 

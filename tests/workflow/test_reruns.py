@@ -7,6 +7,7 @@ from workflow.project import TOY, TUNED, VAE, Project, write_config
 TOY_FIGURES = ["figure_1", "figure_2", "table_toy", "all"]
 VAE_FIGURES = ["figure_3", "figure_4", "table_vae", "all"]
 VARIANCE = ["measure_variance rebar"]
+THEORY = ["theory", *(f"figure_{number}" for number in (6, 7, 8, 9, 10))]
 
 
 def train_toy(*estimators):
@@ -22,11 +23,12 @@ def train_vae(*estimators):
 
 
 EDITED_KEYS = {
-    "toy.surrogate.hidden": ([3], train_toy("relax") + tune("relax") + TOY_FIGURES),
+    "toy.surrogate.hidden": ([3], train_toy("relax") + tune("relax") + TOY_FIGURES + THEORY),
     "toy.surrogate.temperature": (
         0.6,
-        train_toy("concrete", "rebar", "relax") + tune("rebar", "relax") + TOY_FIGURES,
+        train_toy("concrete", "rebar", "relax") + tune("rebar", "relax") + TOY_FIGURES + THEORY,
     ),
+    "theory.steps": (7, [*THEORY, "all"]),
     "toy.variance_samples": (11, train_toy(*TOY) + TOY_FIGURES),
     "toy.relaxation.theta": (0.4, [*tune(*TUNED), "figure_2", "all"]),
     "vae.variance.draws": (4, [*VARIANCE, "figure_4", "all"]),
@@ -39,10 +41,12 @@ EDITED_FILES = {
         *tune("rebar"),
         *train_vae("rebar"),
         *VARIANCE,
+        *THEORY,
         *TOY_FIGURES[:-1],
         *VAE_FIGURES,
     ],
     "figures/vae.py": ["figure_3", "figure_4", "all"],
+    "problems/theory.py": [*THEORY, "all"],
     "data.py": ["prepare_data", *train_vae(*VAE), *VARIANCE, *VAE_FIGURES],
     "problems/vae_variance.py": [*VARIANCE, "figure_4", "all"],
 }

@@ -6,14 +6,20 @@ TOY = [f"train_toy {name}" for name in ("exact", "reinforce", "concrete", "rebar
 TUNED = ["tune_relaxation rebar", "tune_relaxation relax"] * 2
 VAE = ["prepare_data", *(f"train_vae {n}" for n in ("reinforce", "concrete", "rebar", "relax"))]
 VARIANCE = ["measure_variance rebar"]
+THEORY = ["theory"]
 FIGURES = {
     "figure_1": ("fig1_toy_training", TOY),
     "figure_2": ("fig2_toy_variance_relaxation", TOY + TUNED),
     "figure_3": ("fig3_vae_training", VAE),
     "figure_4": ("fig4_vae_variance", VAE + VARIANCE),
+    "figure_6": ("fig6_optimal_relaxation", THEORY),
+    "figure_7": ("fig7_optimum_vs_theta", THEORY),
+    "figure_8": ("fig8_concrete_bias_variance", THEORY),
+    "figure_9": ("fig9_estimator_terms", THEORY),
+    "figure_10": ("fig10_eta", THEORY),
 }
 TABLES = {"table_toy": "toy", "table_vae": "vae"}
-EVERYTHING = sorted([*TOY, *TUNED, *VAE, *VARIANCE, *FIGURES, *TABLES])
+EVERYTHING = sorted([*TOY, *TUNED, *VAE, *VARIANCE, *THEORY, *FIGURES, *TABLES])
 
 
 # All with config.yaml as it is: nothing of the default preset is built in the tiny run's folder.

@@ -4,7 +4,7 @@
 rule figure_1:
     input:
         toy=toy_tables,
-        code=sources("figures.toy", "jobs", "tables"),
+        code=sources("figures.toy", "registry", "jobs", "tables"),
     output:
         **figure_outputs("fig1_toy_training", "Toy problem", "training"),
     log:
@@ -27,7 +27,7 @@ rule figure_2:
     input:
         toy=toy_tables,
         relaxation=relaxation_tables,
-        code=sources("figures.toy", "jobs", "tables"),
+        code=sources("figures.toy", "registry", "jobs", "tables"),
     output:
         **figure_outputs(
             "fig2_toy_variance_relaxation", "Toy problem", "variance and relaxation"
@@ -51,7 +51,7 @@ rule figure_2:
 rule figure_3:
     input:
         training=training_tables,
-        code=sources("figures.vae", "jobs", "tables"),
+        code=sources("figures.vae", "registry", "jobs", "tables"),
     output:
         **figure_outputs("fig3_vae_training", "Discrete VAE", "training"),
     log:
@@ -74,7 +74,7 @@ rule figure_4:
     input:
         training=training_tables,
         variance=variance_tables,
-        code=sources("figures.vae", "jobs", "tables"),
+        code=sources("figures.vae", "registry", "jobs", "tables"),
     output:
         **figure_outputs("fig4_vae_variance", "Discrete VAE", "gradient variance"),
     log:
@@ -96,7 +96,7 @@ rule figure_4:
 rule figure_6:
     input:
         relaxations=rules.theory.output.relaxations,
-        code=sources("figures.theory", "jobs", "tables"),
+        code=sources("figures.theory", "registry", "jobs", "tables"),
     output:
         **figure_outputs(
             "fig6_optimal_relaxation", "Optimal relaxation", "optimal relaxation"
@@ -120,7 +120,7 @@ rule figure_6:
 rule figure_7:
     input:
         optimum=rules.theory.output.optimum,
-        code=sources("figures.theory", "jobs", "tables"),
+        code=sources("figures.theory", "registry", "jobs", "tables"),
     output:
         **figure_outputs(
             "fig7_optimum_vs_theta", "Optimal relaxation", "optimum against theta"
@@ -144,7 +144,7 @@ rule figure_7:
 rule figure_8:
     input:
         concrete=rules.theory.output.concrete,
-        code=sources("figures.theory", "jobs", "tables"),
+        code=sources("figures.theory", "registry", "jobs", "tables"),
     output:
         **figure_outputs(
             "fig8_concrete_bias_variance",
@@ -170,7 +170,7 @@ rule figure_8:
 rule figure_9:
     input:
         terms=rules.theory.output.terms,
-        code=sources("figures.theory", "jobs", "tables"),
+        code=sources("figures.theory", "registry", "jobs", "tables"),
     output:
         **figure_outputs(
             "fig9_estimator_terms", "Optimal relaxation", "terms of the estimate"
@@ -194,7 +194,7 @@ rule figure_9:
 rule figure_10:
     input:
         eta=rules.theory.output.eta,
-        code=sources("figures.theory", "jobs", "tables"),
+        code=sources("figures.theory", "registry", "jobs", "tables"),
     output:
         **figure_outputs("fig10_eta", "Optimal relaxation", "the scale eta"),
     log:

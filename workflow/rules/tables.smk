@@ -2,7 +2,7 @@
 rule table_toy:
     input:
         toy=toy_tables,
-        code=sources("summaries", "jobs", "tables"),
+        code=sources("summaries", "registry", "jobs", "tables"),
     output:
         csv=report(
             f"{RESULTS}/tables/toy.csv",
@@ -30,7 +30,7 @@ rule table_toy:
 rule table_vae:
     input:
         vae=training_tables,
-        code=sources("summaries", "jobs", "tables"),
+        code=sources("summaries", "registry", "jobs", "tables"),
     output:
         csv=report(
             f"{RESULTS}/tables/vae.csv",

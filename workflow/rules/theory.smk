@@ -18,7 +18,6 @@ rule theory:
     input:
         code=sources(
             "problems.theory",
-            "problems.equations",
             "jobs",
             "tables",
             *(entry.module.removeprefix("relax.") for entry in REGISTRY.values()),

@@ -49,6 +49,7 @@ rule train_vae:
         batch=VAE["batch"],
         latents=VAE["latents"],
         noise=VAE["noise"],
+        direct_gradient=VAE["direct_gradient"],
         adam_beta2=VAE["adam_beta2"],
         evaluation_samples=VAE["evaluation_samples"],
         surrogate=surrogate_settings("vae"),
@@ -90,6 +91,7 @@ rule measure_variance:
         batch=VAE["batch"],
         latents=VAE["latents"],
         noise=VAE["noise"],
+        direct_gradient=VAE["direct_gradient"],
         adam_beta2=VAE["adam_beta2"],
         surrogate=VAE["surrogate"],
     script:

@@ -1,25 +1,14 @@
 """Compute the tables of the optimal relaxation, one latent and two."""
 
 from relax.jobs import job
-from relax.problems import theory
-from relax.problems.equations import equations
+from relax.problems.theory import TheorySettings, all_tables
 from relax.tables import write_table
 
 
 def main(snakemake):
     with job(snakemake.log[0], snakemake.threads) as log:
-        settings = theory.TheorySettings.of(snakemake.params)
-        curves, terms = theory.relaxations(settings, log=log)
-        tables = {
-            "optimum": theory.optimum(settings),
-            "concrete": theory.concrete(settings),
-            "relaxations": curves,
-            "terms": terms,
-            "eta": theory.eta(settings, log),
-            "latents": theory.latents(settings, log),
-            "equations": equations(settings),
-        }
-        for name, table in tables.items():
+        settings = TheorySettings.of(snakemake.params)
+        for name, table in all_tables(settings, log).items():
             write_table(table, snakemake.output[name])
 
 

@@ -12,4 +12,4 @@ def fixed_relaxation(spec, generators):
     return RelaxedCost(spec, len(generators), learn=False)
 
 
-ESTIMATOR = Estimator(estimate=pathwise_estimate, surrogate=fixed_relaxation, unbiased=False)
+ESTIMATOR = Estimator(estimate=pathwise_estimate, surrogate=fixed_relaxation)

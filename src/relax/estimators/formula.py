@@ -87,10 +87,9 @@ class Estimator:
         estimate: the rule, with the contract at the top of this module.
         surrogate: (SurrogateSpec, generators) -> module c; its parameters, if it has any, are
             learned by descending the estimator's own variance.
-        unbiased: whether the gradient's expectation is the true gradient. The tests hold every
-            registered estimator to its word.
+        sampled: whether the gradient depends on the noise at all.
     """
 
     estimate: Callable[..., Estimate] = control_variate_estimate
     surrogate: Callable[[SurrogateSpec, list], nn.Module] = no_surrogate
-    unbiased: bool = True
+    sampled: bool = True

@@ -170,7 +170,7 @@ def fig9_estimator_terms(terms):
             panel.set_yticks([])
             text = f"sd {own.deviation.iloc[0]:.2g}"
             panel.text(
-                0.98, 0.95, text, transform=panel.transAxes, ha="right", va="top", fontsize=7
+                0.5, 0.97, text, transform=panel.transAxes, ha="center", va="top", fontsize=7
             )
         row[0].set_ylabel(titles[name], rotation=0, ha="right", va="center")
     for panel, target in zip(axes[0], targets, strict=True):

@@ -40,9 +40,7 @@ def fig3_vae_training(training):
         for name in ordered(runs.estimator):
             rows = runs[runs.estimator == name]
             handles.append(draw_band(axes, rows, "train_elbo", name, "epoch", "mean"))
-            draw_band(
-                axes, rows, "valid_elbo", name, "epoch", "mean", dashes=(), linewidth=0.7, alpha=0.9
-            )
+            draw_band(axes, rows, "valid_elbo", name, "epoch", "mean", linewidth=0.8, alpha=0.9)
         # The first epochs are far below the rest: the axis begins where curves can be told apart.
         late = runs[runs.epoch >= 0.04 * runs.epoch.max()]
         low, high = late.train_elbo.min(), runs[["train_elbo", "valid_elbo"]].max().max()
@@ -57,8 +55,8 @@ def fig3_vae_training(training):
 def fig4_vae_variance(training, variance):
     """Log-variance of the encoder's gradient against step, every estimator at the same checkpoints.
 
-    Below it, for the estimators within a factor e of the trajectory's own, the difference to that
-    one: seed by seed, since all share model, data and noise.
+    Below it, for the unbiased estimators within a factor e of the trajectory's own, the difference
+    to that one: seed by seed, since all share model, data and noise.
 
     Args:
         training: rows of `results/vae/**/training.csv`; chooses the trajectory's learning rate.
@@ -82,7 +80,7 @@ def fig4_vae_variance(training, variance):
             for name in ordered(runs.estimator)
         ]
         near = runs.groupby("estimator").difference.apply(lambda d: d.abs().median() < 1)
-        for name in ordered(near.index[near]):
+        for name in ordered(name for name in near.index[near] if REGISTRY[name].unbiased):
             rows = runs[runs.estimator == name]
             draw_band(lower, rows, "difference", name, centre="mean", marker="o")
         upper.set(ylabel="log-variance (natural log)", title=f"{dataset}, {model}")

@@ -12,6 +12,7 @@ import torch
 
 from relax.exact import enumerate_gradient, exact_moments
 from relax.optimal import ProductBasis, best_scale, least_variance
+from relax.problems.equations import equations
 from relax.problems.toy import ToySettings, squared_distance, tune
 from relax.registry import load_estimator
 from relax.replicas import parameter_generators
@@ -163,7 +164,7 @@ def relaxations(settings, points=101, log=None):
     """Curves c(z) over u at several θ, with the variance that each reaches; and RELAX's terms.
 
     Returns two tables. The curves: target, noise, theta, seed (of the network; 0 otherwise), u,
-    family ("relax", "concrete family", "constant", "cost"), value, variance. For the other table see
+    family ("relax", "concrete family", "constant", "cost"), value, variance. The other is that of
     `terms`.
     """
     u = (np.arange(points) + 0.5) / points
@@ -321,3 +322,17 @@ def latents(settings, log=None):
                     rows.append((count, noise, theta, name, 0, value))
     columns = ["latents", "noise", "theta", "surrogate", "seed", "variance"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def all_tables(settings, log=None):
+    """Every table of results/theory/, by name."""
+    curves, histograms = relaxations(settings, log=log)
+    return {
+        "optimum": optimum(settings),
+        "concrete": concrete(settings),
+        "relaxations": curves,
+        "terms": histograms,
+        "eta": eta(settings, log),
+        "latents": latents(settings, log),
+        "equations": equations(settings),
+    }

@@ -33,7 +33,7 @@ class ToySettings:
     learning_rate: float = 0.01
     surrogate_learning_rate: float = 0.01
     noise: str = "independent"
-    record_every: int = 200
+    record_every: int = 250
     variance_samples: int = 1000
     spec: SurrogateSpec = DEFAULT_SPEC
 

@@ -13,7 +13,7 @@ import torch
 from relax.checkpoints import save_checkpoint
 from relax.errors import ConfigError
 from relax.problems.vae import MODELS, direct_gradient
-from relax.registry import load_estimator
+from relax.registry import REGISTRY, load_estimator
 from relax.replicas import parameter_generators
 from relax.settings import collect
 from relax.streams import NoiseStream, generator
@@ -38,6 +38,7 @@ class VAESettings:
     batch: int = 24
     latents: int = 200
     noise: str = "coupled"
+    direct_gradient: bool = True
     adam_beta2: float = 0.99999
     evaluation_samples: int = 5
     spec: SurrogateSpec = DEFAULT_SPEC
@@ -48,19 +49,26 @@ class VAESettings:
         return collect(cls, wildcards, params, dtype=DTYPE)
 
 
-def build(settings, images, estimator=None):
-    """A fresh model, and the surrogate of an estimator (by default the run's own) for it."""
+def build(settings, images, name=None):
+    """A fresh model, and an estimator (by default the run's own) with its surrogate for it."""
     generators = parameter_generators(settings.seeds)
     model = MODELS[settings.model](images.mean.to(DTYPE), settings.latents, generators)
-    estimator = load_estimator(estimator or settings.estimator)
-    spec = replace(settings.spec, latents=settings.latents, context=images.train.shape[1])
-    return model, estimator, estimator.surrogate(spec, generators)
+    name = name or settings.estimator
+    estimator = load_estimator(name)
+    # Of the surrogate's settings it gets those that it declares, in training and in measuring.
+    declared = {key: getattr(settings.spec, key) for key in REGISTRY[name].reads}
+    shape = {"latents": settings.latents, "context": images.train.shape[1]}
+    return (
+        model,
+        estimator,
+        estimator.surrogate(replace(DEFAULT_SPEC, **declared, **shape), generators),
+    )
 
 
 class Minibatches:
     """Training minibatches, each seed in its own order: `batches(step)` is [replica, batch, pixel].
 
-    An epoch is a permutation of the images; what does not fill a minibatch waits for the next one.
+    An epoch is a permutation of the images; what does not fill a minibatch is left out of it.
 
     Raises:
         ConfigError: a minibatch is larger than the training set.
@@ -90,13 +98,20 @@ class Minibatches:
         return self.images[self.orders[:, offset * self.batch : (offset + 1) * self.batch]]
 
 
-def encoder_estimate(estimator, surrogate, model, x, noise):
-    """Logits of q(b|x), with their graph, and the `Estimate` whose gradient has ∂f/∂θ added."""
+def encoder_estimate(estimator, surrogate, model, x, noise, direct=True):
+    """Logits of q(b|x), with their graph, and the `Estimate` of the encoder's gradient in them.
+
+    With `direct`, ∂f/∂θ at fixed b is added. Its mean is zero but its variance is not: a surrogate
+    that can be a constant absorbs it (it amounts to f + 1), REBAR's can in part, Concrete cannot.
+    The exact gradient is given none.
+    """
     centered = model.center(x)
     logits = model.encode(centered)
     estimate = estimator.estimate(surrogate, model.cost(x, logits), logits, noise, centered)
-    direct = direct_gradient(logits, estimate.sample)
-    return logits, estimate._replace(gradient=estimate.gradient + direct)
+    if direct and estimator.sampled:
+        gradient = estimate.gradient + direct_gradient(logits, estimate.sample)
+        estimate = estimate._replace(gradient=gradient)
+    return logits, estimate
 
 
 def set_gradients(surrogate, logits, estimate):
@@ -130,8 +145,9 @@ def train(settings, images, checkpoints, log=None):
     """Train, and write a checkpoint at each step named in `checkpoints` ({step: path}).
 
     Returns a tidy table, one row a seed and epoch (and the last step): dataset, model, estimator,
-    learning_rate, noise, seed, step, epoch, train_elbo (running mean over the epoch's minibatches,
-    one sample each), valid_elbo (at that step), in nats an image.
+    learning_rate, noise, direct_gradient, seed, step, epoch, train_elbo (running mean over the
+    epoch's minibatches, one sample each; empty where the last epoch is not whole), valid_elbo (at
+    that step), in nats an image.
 
     Raises:
         NonFiniteError: a cost or gradient stopped being finite.
@@ -158,7 +174,9 @@ def train(settings, images, checkpoints, log=None):
         note = ""
         for step in range(1, settings.steps + 1):
             x = batches(step - 1)
-            logits, estimate = encoder_estimate(estimator, surrogate, model, x, noise(step - 1))
+            logits, estimate = encoder_estimate(
+                estimator, surrogate, model, x, noise(step - 1), settings.direct_gradient
+            )
             check_finite(cost=estimate.cost, gradient=estimate.gradient, step=step, **who)
             optimizer.zero_grad()
             set_gradients(surrogate, logits, estimate)
@@ -169,7 +187,9 @@ def train(settings, images, checkpoints, log=None):
                 with torch.no_grad():
                     valid = mean_elbo(model, images.valid, seeds, step, settings.evaluation_samples)
                 check_finite(step=step, validation_elbo=valid, **who)
-                elbos = {"train_elbo": running / counted, "valid_elbo": valid}
+                whole = counted == batches.per_epoch  # a part of an epoch is no mean over one
+                train = running / counted if whole else torch.full_like(running, torch.nan)
+                elbos = {"train_elbo": train, "valid_elbo": valid}
                 epoch = step / batches.per_epoch
                 rows.append(
                     pd.DataFrame({"seed": list(seeds), "step": step, "epoch": epoch, **elbos})
@@ -180,5 +200,5 @@ def train(settings, images, checkpoints, log=None):
             checkpoint(step)
             bar.advance(note=note)
     table = pd.concat(rows, ignore_index=True).sort_values(["seed", "step"], ignore_index=True)
-    names = ("dataset", "model", "estimator", "learning_rate", "noise")
+    names = ("dataset", "model", "estimator", "learning_rate", "noise", "direct_gradient")
     return labelled(table, **{name: getattr(settings, name) for name in names})

@@ -80,7 +80,9 @@ def tune(estimator, surrogate, model, settings, batches, first, steps, name):
     )
     who = {"seeds": settings.seeds, "estimator": name}
     for step in range(first, first + steps):
-        _, estimate = encoder_estimate(estimator, surrogate, model, batches(step), noise(step))
+        _, estimate = encoder_estimate(
+            estimator, surrogate, model, batches(step), noise(step), settings.direct_gradient
+        )
         check_finite(cost=estimate.cost, tuning_gradient=estimate.gradient, step=step, **who)
         set_surrogate_gradient(surrogate, estimate.gradient)
         optimizer.step()
@@ -101,7 +103,9 @@ def encoder_variance(estimator, surrogate, model, settings, batches, noise, meas
         encoder, logit = RunningMoments(), RunningMoments()
         for draw in range(measure.draws):
             fresh = noise(minibatch * measure.draws + draw)
-            logits, estimate = encoder_estimate(estimator, surrogate, model, x, fresh)
+            logits, estimate = encoder_estimate(
+                estimator, surrogate, model, x, fresh, settings.direct_gradient
+            )
             gradient = estimate.gradient.detach()
             gradients = torch.autograd.grad(logits, parameters, gradient / settings.batch)
             encoder.add(torch.cat([g.flatten(1) for g in gradients], dim=1))
@@ -121,8 +125,8 @@ def measure_variance(settings, measure, images, checkpoints, log=None):
         checkpoints: paths, in the order of their steps.
     Returns:
         A tidy table, one row an estimator, seed and checkpoint: dataset, model, trajectory (the
-        estimator whose training wrote the checkpoints), learning_rate, noise, estimator, seed,
-        step, encoder_variance, logit_variance.
+        estimator whose training wrote the checkpoints), learning_rate, noise, direct_gradient,
+        estimator, seed, step, encoder_variance, logit_variance.
 
     Raises:
         DataError: a checkpoint cannot be read or is of another model.
@@ -170,4 +174,5 @@ def measure_variance(settings, measure, images, checkpoints, log=None):
         trajectory=settings.estimator,
         learning_rate=settings.learning_rate,
         noise=settings.noise,
+        direct_gradient=settings.direct_gradient,
     )
