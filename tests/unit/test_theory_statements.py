@@ -50,7 +50,7 @@ class Relaxed(Surrogate):
 
 
 class Exponential(Surrogate):
-    """k_b + K_b E(z), E(z) = (1-θ)e^z + θ for z > 0 and θe^-z + 1 - θ for z < 0; one latent."""
+    """k_b + K_b Γ(z), Γ(z) = (1-θ)e^z + θ for z > 0 and θe^-z + 1 - θ for z < 0; one latent."""
 
     def __init__(self, theta, k, growth):
         super().__init__()
@@ -100,7 +100,7 @@ def test_a_constant_has_the_variance_of_its_distance_from_the_best(theta, kind):
 
 @pytest.mark.parametrize("growth", [0.7, -0.2])
 def test_coupled_noise_has_zero_variance_for_some_surrogates_that_are_no_constant(growth):
-    """c* + K E(z): continuous, not integrable; the exact gradient whatever z is."""
+    """c* + K Γ(z): continuous, not integrable; the exact gradient whatever z is."""
     theta, cost = 0.25, squared_distance(0.45)
     best = best_constant(cost, theta)
     surrogate = Exponential(theta, (best, best), (growth, growth))
@@ -297,7 +297,7 @@ def gradients(surrogate, cost, kind):
 
 
 class ProductOfExponentials(Surrogate):
-    """k + K Π_i E_i(z_i), E_i = w_i e^|z_i|: the coupled solutions, where every gradient is 0."""
+    """k + K Π_i Γ_i(z_i), Γ_i = w_i e^|z_i|: the coupled solutions, where every gradient is 0."""
 
     def forward(self, z, cost=None, context=None):
         p = torch.sigmoid(torch.where(z > 0, TWO, -TWO))
