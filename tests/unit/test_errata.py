@@ -1,0 +1,396 @@
+"""docs/errata.md: each printed formula of the draft beside the corrected one, computed exactly.
+
+The point of reference: t = 0.45, θ = 0.25, λ = 0.5, η = 1, independent noise.
+"""
+
+import math
+
+import pytest
+import torch
+from scipy import integrate
+from unit.test_exact import printed_equation_9
+
+from relax.estimators.formula import (
+    Estimate,
+    Estimator,
+    control_variate_estimate,
+    pathwise_estimate,
+)
+from relax.exact import enumerate_expectation, enumerate_gradient, exact_moments
+from relax.problems.toy import expected_loss, squared_distance
+from relax.relaxations import BERNOULLI
+from relax.surrogates import RelaxedCost, Surrogate, SurrogateSpec, ZeroSurrogate
+
+THETA, TARGET = 0.25, 0.45
+LOGITS = torch.tensor([[[THETA]]], dtype=torch.float64).logit()
+COST = squared_distance(TARGET)
+GRADIENT = THETA * (1 - THETA) * (1 - 2 * TARGET)  # 0.01875
+TWO = torch.tensor([[[0.3, -0.5]]], dtype=torch.float64)
+
+
+def relaxed(temperature=0.5, scale=1.0):
+    return RelaxedCost(SurrogateSpec(temperature=temperature, scale=scale), 1)
+
+
+def moments(rule, surrogate=None, cost=COST, kind="independent"):
+    """Mean and variance of a rule at the point of reference."""
+    result = exact_moments(Estimator(rule), surrogate or relaxed(), cost, LOGITS, kind)
+    return result.mean.item(), result.variance.item()
+
+
+def rule(weigh):
+    """An estimator from a function of (surrogate, cost, logits, draw) -> gradient."""
+
+    def estimate(surrogate, cost, logits, noise, context=None):
+        draw = BERNOULLI.draw(logits, noise)
+        return Estimate(draw.b, cost(draw.b), weigh(surrogate, cost, logits, draw))
+
+    return estimate
+
+
+def score_in_z(logits, z):
+    """∂ log p(z) at fixed z: 2σ(z - α) - 1, for a logistic density with location α."""
+    return 2 * torch.sigmoid(z - logits) - 1
+
+
+@rule
+def score_term(surrogate, cost, logits, draw):
+    """c(z~) ∂ log p(b), the left side of (8) and (10)."""
+    c, _ = surrogate.value_and_slope(draw.z_tilde, cost)
+    return c.unsqueeze(-1) * BERNOULLI.score(logits, draw.b)
+
+
+@rule
+def path_difference(surrogate, cost, logits, draw):
+    """∂c(z) - ∂c(z~), the right side of (8) and (10) with its sign put right."""
+    _, slope = surrogate.value_and_slope(draw.z, cost)
+    _, slope_tilde = surrogate.value_and_slope(draw.z_tilde, cost)
+    return slope - slope_tilde * draw.dz_tilde
+
+
+@rule
+def printed_signs(surrogate, cost, logits, draw):
+    """f(b) in (9)'s first term, and the correction with the sign that (8) prints."""
+    c, slope_tilde = surrogate.value_and_slope(draw.z_tilde, cost)
+    _, slope = surrogate.value_and_slope(draw.z, cost)
+    first = (cost(draw.b) - c).unsqueeze(-1) * BERNOULLI.score(logits, draw.b)
+    return first + slope_tilde * draw.dz_tilde - slope
+
+
+# Section 2 ----------------------------------------------------------------------------------
+
+
+def test_a_cost_that_depends_on_theta_needs_its_direct_term():
+    """f = θb: E[f] = θ²; the score term alone has half of the gradient."""
+    logits = LOGITS.clone().requires_grad_()
+    loss = enumerate_expectation(lambda b: (torch.sigmoid(logits) * b).sum(-1), logits).sum()
+    (whole,) = torch.autograd.grad(loss, logits)
+    printed = enumerate_gradient(lambda b: (torch.sigmoid(LOGITS) * b).sum(-1), LOGITS)
+    direct = enumerate_expectation(lambda b: THETA * (1 - THETA) * b.sum(-1), LOGITS)
+    assert whole.item() == pytest.approx(2 * THETA**2 * (1 - THETA), abs=1e-12)
+    assert printed.item() == pytest.approx(whole.item() / 2, abs=1e-12)
+    assert printed.item() + direct.item() == pytest.approx(whole.item(), abs=1e-12)
+
+
+def test_the_direct_term_of_log_q_has_mean_zero():
+    """f = log q(b): where f depends on θ through it alone, as in a VAE, nothing is lost."""
+
+    def log_q(logits):
+        return lambda b: torch.nn.functional.logsigmoid((2 * b - 1) * logits).sum(-1)
+
+    logits = TWO.clone().requires_grad_()
+    (whole,) = torch.autograd.grad(enumerate_expectation(log_q(logits), logits).sum(), logits)
+    torch.testing.assert_close(enumerate_gradient(log_q(TWO), TWO), whole, rtol=0, atol=1e-12)
+
+
+# Section 2.2 --------------------------------------------------------------------------------
+
+
+def argmax_probability(alpha, k, sign):
+    """P(k = argmax_j log α_j + sign G_j) by quadrature over log α_k's own noise."""
+
+    def cdf(x):  # of sign * G
+        return math.exp(-math.exp(-x)) if sign > 0 else -math.expm1(-math.exp(x))
+
+    def integrand(x):
+        density = math.exp(-sign * x - math.exp(-sign * x))
+        others = (cdf(x + math.log(alpha[k] / a)) for j, a in enumerate(alpha) if j != k)
+        return density * math.prod(others)
+
+    return integrate.quad(integrand, *((-4, 40) if sign > 0 else (-40, 4)), epsabs=1e-13)[0]
+
+
+def test_gumbel_max_adds_the_noise():
+    """Three outcomes, 0.1, 0.2, 0.7: the minus gives another law; with two outcomes it does not."""
+    alpha = (0.1, 0.2, 0.7)
+    for k, a in enumerate(alpha):
+        printed = argmax_probability(alpha, k, -1)
+        i, j = (a / other for n, other in enumerate(alpha) if n != k)
+        closed = 1 - 1 / (1 + i) - 1 / (1 + j) + 1 / (1 + i + j)
+        assert argmax_probability(alpha, k, 1) == pytest.approx(a, abs=1e-9)
+        assert printed == pytest.approx(closed, abs=1e-9)
+        assert abs(printed - a) > 0.006
+    assert argmax_probability(alpha, 0, -1) == pytest.approx(0.0670, abs=5e-5)
+    for k, a in enumerate((0.25, 0.75)):
+        assert argmax_probability((0.25, 0.75), k, -1) == pytest.approx(a, abs=1e-9)
+
+
+def test_concretes_bias_is_linear_in_the_temperature_and_not_small():
+    """Bias ≈ -λ θ(1-θ)(1-2θ) for small λ; at the point of reference the sign is wrong."""
+    mean, _ = moments(pathwise_estimate)
+    assert mean == pytest.approx(-0.01386, abs=5e-6)
+    assert mean * GRADIENT < 0
+    slope = -THETA * (1 - THETA) * (1 - 2 * THETA)
+    for temperature in (0.1, 0.05):
+        bias = moments(pathwise_estimate, relaxed(temperature))[0] - GRADIENT
+        assert bias == pytest.approx(temperature * slope, rel=0.3 * temperature)
+
+
+def test_concretes_low_temperature_limit_has_no_useful_gradient():
+    """λ Var -> θ(1-θ)(1/30 + 2/3 (½-t)²): the variance is unbounded; at λ = 0, g is 0."""
+    limit = THETA * (1 - THETA) * (1 / 30 + 2 / 3 * (0.5 - TARGET) ** 2)
+    assert limit == pytest.approx(0.0065625)
+    for temperature in (0.1, 0.05):
+        scaled = temperature * moments(pathwise_estimate, relaxed(temperature))[1]
+        assert scaled == pytest.approx(limit, rel=0.3 * temperature)
+
+
+# Section 2.3.1 ------------------------------------------------------------------------------
+
+
+def covariance(first, second, logits=TWO):
+    def mean(function):
+        return enumerate_expectation(function, logits).item()
+
+    return mean(lambda b: first(b) * second(b)) - mean(first) * mean(second)
+
+
+def test_eta_of_equation_3_belongs_to_a_plus():
+    """(1 - ρ²) Var(f) with the plus of (2); with the minus of the text, (1 + 3ρ²) Var(f)."""
+
+    def f(b):
+        return (b.sum(-1) - 1.3).square() + b.prod(-1)
+
+    def control(b):
+        return b.sum(-1)
+
+    eta = -covariance(f, control) / covariance(control, control)
+    plain = covariance(f, f)
+    rho = covariance(f, control) / math.sqrt(plain * covariance(control, control))
+
+    def variance(sign):
+        def estimator(b):
+            return f(b) + sign * eta * control(b)
+
+        return covariance(estimator, estimator)
+
+    assert rho**2 > 0.02
+    assert variance(1) == pytest.approx((1 - rho**2) * plain, abs=1e-9)
+    assert variance(-1) == pytest.approx((1 + 3 * rho**2) * plain, abs=1e-9)
+    assert variance(1) < plain < variance(-1)
+    # (2) itself, with f(b) for X, at an arbitrary η
+    total = covariance(lambda b: f(b) + 0.7 * control(b), lambda b: f(b) + 0.7 * control(b))
+    expected = plain + 0.49 * covariance(control, control) + 1.4 * covariance(f, control)
+    assert total == pytest.approx(expected, abs=1e-9)
+
+
+def test_on_the_toy_the_wrong_sign_quadruples_the_variance():
+    """f~ = b: with one Bernoulli every f is affine in b, ρ² = 1: 0 against 4 Var(f)."""
+    logits = LOGITS
+    eta = -covariance(COST, lambda b: b.sum(-1), logits) / (THETA * (1 - THETA))
+    plain = covariance(COST, COST, logits)
+    for sign, factor in ((1, 0), (-1, 4)):
+
+        def estimator(b, sign=sign):
+            return COST(b) + sign * eta * b.sum(-1)
+
+        assert covariance(estimator, estimator, logits) == pytest.approx(factor * plain, abs=1e-12)
+
+
+def test_positive_correlation_does_not_make_the_same_side_probable():
+    """f~ = ±1 evenly, f = 10 with probability 0.1 where f~ = 1, else 0: P(f above | f~ above)."""
+    outcomes = [(0.05, 1, 10), (0.45, 1, 0), (0.5, -1, 0)]  # probability, f~, f
+    mean = sum(p * f for p, _, f in outcomes)
+    assert sum(p * c * f for p, c, f in outcomes) > 0  # the covariance: E[f~] = 0
+    above = sum(p for p, c, f in outcomes if c > 0 and f > mean) / 0.5
+    assert above == pytest.approx(0.1)
+
+
+# Section 2.3.2 ------------------------------------------------------------------------------
+
+
+def test_equation_4_gives_b_its_probability():
+    """z > 0 where u > 1 - θ; at the ends of [0, 1], which (4) admits, z is infinite."""
+    u = torch.tensor(
+        [[[1 - THETA - 1e-12], [1 - THETA + 1e-12], [0.0], [1.0]]], dtype=torch.float64
+    )
+    z = BERNOULLI.sample(LOGITS, u)
+    assert BERNOULLI.threshold(z).flatten().tolist() == [0, 1, 0, 1]
+    assert z.isinf().flatten().tolist() == [False, False, True, True]
+
+
+def test_equation_5_is_unbiased_but_not_rebars_reinforce():
+    """The score of z costs (θ³ f(1)² + (1-θ)³ f(0)²)/3 of variance beyond the score of b."""
+    printed = rule(lambda s, f, logits, d: f(d.b).unsqueeze(-1) * score_in_z(logits, d.z))
+    mean, variance = moments(printed)
+    plain_mean, plain = moments(control_variate_estimate, ZeroSurrogate())
+    assert mean == pytest.approx(GRADIENT, abs=1e-9)
+    assert plain_mean == pytest.approx(GRADIENT, abs=1e-9)
+    excess = (THETA**3 * (1 - TARGET) ** 4 + (1 - THETA) ** 3 * TARGET**4) / 3
+    assert variance - plain == pytest.approx(excess, abs=1e-9)
+    assert excess > 0.4 * plain
+
+
+def test_equation_5_differentiated_along_z_is_zero():
+    """Under E over u, z moves with θ: the total derivative of log p(z) is 0, not the score."""
+    logits = LOGITS.expand(1, 9, 1).clone().requires_grad_()
+    u = torch.linspace(0.1, 0.9, 9, dtype=torch.float64).view(1, 9, 1)
+
+    def log_density(z):
+        return -(z - logits) - 2 * torch.nn.functional.softplus(-(z - logits))
+
+    z = BERNOULLI.sample(logits, u)
+    (total,) = torch.autograd.grad(log_density(z).sum(), logits, retain_graph=True)
+    (score,) = torch.autograd.grad(log_density(z.detach()).sum(), logits)
+    assert total.abs().max() < 1e-12
+    torch.testing.assert_close(score, score_in_z(logits, z))
+    assert score.abs().max() > 0.5
+
+
+def test_the_loss_is_differentiable_though_the_sample_is_not():
+    """E[f(b)] is affine in θ, so a chord has exactly the slope 1 - 2t."""
+    low, high = (expected_loss(theta, TARGET) for theta in (0.1, 0.9))
+    assert (high - low) / 0.8 == pytest.approx(1 - 2 * TARGET, abs=1e-12)
+
+
+def test_equation_6_holds():
+    @rule
+    def left(surrogate, cost, logits, draw):
+        c, _ = surrogate.value_and_slope(draw.z, cost)
+        return c.unsqueeze(-1) * score_in_z(logits, draw.z)
+
+    assert moments(left)[0] == pytest.approx(moments(pathwise_estimate)[0], abs=1e-9)
+
+
+def test_equation_6_as_a_control_variate_does_not_reach_reinforce():
+    """At λ = 0.5 with the best η: from (5)'s 0.0207 to 0.0163; the score of b alone has 0.0144."""
+
+    def variance(scale):
+        @rule
+        def corrected(surrogate, cost, logits, draw):
+            c, slope = surrogate.value_and_slope(draw.z, cost)
+            signal = (cost(draw.b) - scale * c).unsqueeze(-1)
+            return signal * score_in_z(logits, draw.z) + scale * slope
+
+        mean, result = moments(corrected)
+        assert mean == pytest.approx(GRADIENT, abs=1e-9)
+        return result
+
+    middle, high, low = (variance(scale) for scale in (0.0, 1.0, -1.0))
+    least = middle - (high - low) ** 2 / (8 * (high + low - 2 * middle))
+    assert middle == pytest.approx(0.02068, abs=5e-6)
+    assert least == pytest.approx(0.01634, abs=5e-6)
+    plain = moments(control_variate_estimate, ZeroSurrogate())[1]
+    assert plain == pytest.approx(0.01444, abs=5e-6)
+
+
+@pytest.mark.parametrize("kind", ["independent", "coupled"])
+def test_equations_8_and_10_have_the_other_sign(kind):
+    left = moments(score_term, kind=kind)[0]
+    right = moments(path_difference, kind=kind)[0]
+    assert left == pytest.approx(right, abs=1e-9)
+    assert abs(left - -right) > 0.006
+
+
+@pytest.mark.parametrize("kind", ["independent", "coupled"])
+def test_an_estimator_with_the_printed_signs_is_biased(kind):
+    """By -2ηX, with X = E[c(z~) ∂ log p(b)]; the corrected one is not."""
+    x = moments(score_term, kind=kind)[0]
+    assert x == pytest.approx(0.003245, abs=1e-6)
+    for scale in (1.0, 0.3):
+        mean = moments(printed_signs, relaxed(scale=scale), kind=kind)[0]
+        assert mean - GRADIENT == pytest.approx(-2 * scale * x, abs=1e-9)
+    right = moments(control_variate_estimate, kind=kind)[0]
+    assert right == pytest.approx(GRADIENT, abs=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+def test_equation_9_as_printed_estimates_something_else(scale):
+    """Its mean is X whatever η: a bias of -0.0155 where the gradient is 0.01875."""
+    mean, _ = moments(printed_equation_9, relaxed(scale=scale))
+    assert mean == pytest.approx(moments(score_term)[0], abs=1e-9)
+    assert mean - GRADIENT == pytest.approx(-0.0155, abs=5e-5)
+    right = moments(control_variate_estimate, relaxed(scale=scale))[0]
+    assert right == pytest.approx(GRADIENT, abs=1e-9)
+
+
+# Section 3 ----------------------------------------------------------------------------------
+
+
+def derivatives(rule, of, at, step=1e-4):
+    """d Var, d E[g²] and d E[g]² by central differences in a parameter of the surrogate."""
+    sides = []
+    for value in (at + step, at - step):
+        mean, variance = moments(rule, of(value))
+        sides.append((variance, variance + mean**2, mean**2))
+    return [(high - low) / (2 * step) for high, low in zip(*sides, strict=True)]
+
+
+def test_equation_11_with_its_plus_is_harmless_while_the_mean_stands_still():
+    for of, at in ((relaxed, 0.5), (lambda scale: relaxed(scale=scale), 1.0)):
+        variance, second, squared_mean = derivatives(control_variate_estimate, of, at)
+        assert abs(squared_mean) < 1e-9
+        assert second + squared_mean == pytest.approx(variance, abs=1e-9)
+        assert abs(variance) > 1e-3
+
+
+def test_equation_11_with_its_plus_is_wrong_for_a_biased_estimator():
+    """Concrete in λ: the minus holds, and the two differ by 2 ∂(E[g])²."""
+    variance, second, squared_mean = derivatives(pathwise_estimate, relaxed, 0.5)
+    assert second - squared_mean == pytest.approx(variance, abs=1e-9)
+    assert squared_mean == pytest.approx(7.53e-4, rel=1e-3)
+    assert second + squared_mean != pytest.approx(variance, abs=1e-3)
+
+
+class Jump(Surrogate):
+    """κ 1[z > 0]."""
+
+    def __init__(self, height):
+        super().__init__()
+        self.height = height
+
+    def value_and_slope(self, z, cost, context=None):
+        return self.height * (z[..., 0] > 0), torch.zeros_like(z)
+
+
+@pytest.mark.parametrize("kind", ["independent", "coupled"])
+@pytest.mark.parametrize("height", [0.1, -2.0])
+def test_unbiased_for_every_surrogate_needs_it_continuous(height, kind):
+    """A jump κ at 0 costs -κ θ(1-θ), and κ = f(1) - f(0) the whole gradient."""
+    mean, _ = moments(control_variate_estimate, Jump(height), kind=kind)
+    assert mean - GRADIENT == pytest.approx(-height * THETA * (1 - THETA), abs=1e-9)
+
+
+# Section 4 ----------------------------------------------------------------------------------
+
+
+def test_the_hard_toy_is_hard_by_its_signal_not_its_variance():
+    """At θ = ½ REINFORCE's variance is lower at t = 0.499; the squared gradient is 2500 times."""
+    half = torch.zeros(1, 1, 1, dtype=torch.float64)
+    variance, signal = {}, {}
+    for target in (0.45, 0.499):
+        cost = squared_distance(target)
+        result = exact_moments(Estimator(), ZeroSurrogate(), cost, half)
+        variance[target] = result.variance.item()
+        signal[target] = enumerate_gradient(cost, half).item() ** 2
+    assert variance[0.499] == pytest.approx(0.01563, abs=5e-6)
+    assert variance[0.45] == pytest.approx(0.01594, abs=5e-6)
+    assert signal[0.45] / signal[0.499] == pytest.approx(2500, rel=1e-6)
+
+
+def test_a_cost_on_minus_one_and_one_is_relaxed_through_2b_minus_1():
+    """σ(z/λ) put in the place of a value in {-1, 1} ends at 0, not at -1."""
+    z = torch.tensor([-40.0, 40.0], dtype=torch.float64)
+    hard = 2 * BERNOULLI.threshold(z) - 1
+    torch.testing.assert_close(2 * torch.sigmoid(z) - 1, hard, rtol=0, atol=1e-12)
+    assert (torch.sigmoid(z) - hard).abs().max() > 0.99

@@ -1,0 +1,325 @@
+"""The statements of docs/estimators.md on optimal surrogates that a number could contradict."""
+
+import itertools
+
+import pytest
+import torch
+
+from relax.estimators.formula import Estimator, control_variate_estimate
+from relax.exact import centred_lines, enumerate_gradient, exact_moments, logistic_nodes
+from relax.optimal import ProductBasis, least_variance
+from relax.problems.toy import squared_distance
+from relax.relaxations import BERNOULLI
+from relax.replicas import parameter_generators
+from relax.streams import Noise
+from relax.surrogates import Network, RelaxedCost, Surrogate, SurrogateSpec
+
+KINDS = ["independent", "coupled"]
+FORMULA = Estimator()
+TWO = torch.tensor([[[0.3, -0.5]]], dtype=torch.float64)
+NODES = 65
+
+
+def logit_of(theta):
+    return torch.tensor([[[theta]]], dtype=torch.float64).logit()
+
+
+def best_constant(cost, theta):
+    """c* = (1-θ) f(1) + θ f(0)."""
+    f0, f1 = (cost(torch.tensor([[[b]]], dtype=torch.float64)).item() for b in (0.0, 1.0))
+    return (1 - theta) * f1 + theta * f0
+
+
+def network(latents, seed=3):
+    spec = SurrogateSpec(latents=latents, hidden=(5,), temperature=1.0)
+    return Network(spec, parameter_generators([seed]))
+
+
+class Relaxed(Surrogate):
+    """The class of one function, f(σ(z/λ)); its weight is η."""
+
+    def __init__(self, f, temperature):
+        super().__init__()
+        self.f, self.temperature = f, temperature
+
+    def __len__(self):
+        return 1
+
+    def forward(self, z, cost=None, context=None):
+        return self.f(torch.sigmoid(z / self.temperature))
+
+
+class Exponential(Surrogate):
+    """k_b + K_b Γ(z), Γ(z) = (1-θ)e^z + θ for z > 0 and θe^-z + 1 - θ for z < 0; one latent."""
+
+    def __init__(self, theta, k, growth):
+        super().__init__()
+        self.theta, self.k, self.growth = theta, k, growth
+
+    def forward(self, z, cost=None, context=None):
+        z, theta = z[..., 0], self.theta
+        one = self.k[1] + self.growth[1] * ((1 - theta) * z.clamp(min=0).exp() + theta)
+        zero = self.k[0] + self.growth[0] * (theta * (-z).clamp(min=0).exp() + 1 - theta)
+        return torch.where(z > 0, one, zero)
+
+
+# One latent ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("theta", [0.1, 0.6])
+@pytest.mark.parametrize("name", ["rebar", "network"])
+def test_mean_given_b_sees_the_surrogate_at_zero_only(name, theta, kind):
+    """(A): E[g|b] = [f(b) - c(0)](b - θ), and (B), the variance in two parts."""
+    cost, logits = squared_distance(0.45), logit_of(theta)
+    surrogate = RelaxedCost(SurrogateSpec(), 1) if name == "rebar" else network(1)
+    c0 = surrogate(torch.zeros_like(logits), cost).item()
+    within = 0.0
+    pieces = centred_lines(FORMULA, surrogate, cost, logits, kind, None)
+    for b, (probability, mean, lines, weights) in zip((0.0, 1.0), pieces, strict=True):
+        expected = ((b - 0.45) ** 2 - c0) * (b - theta)
+        assert mean.item() == pytest.approx(expected, abs=1e-11)
+        given_b = sum((line[0, :, 0].square() @ weights).item() for line in lines)
+        within += probability.item() * given_b
+    between = theta * (1 - theta) * (c0 - best_constant(cost, theta)) ** 2
+    variance = exact_moments(FORMULA, surrogate, cost, logits, kind).variance.item()
+    assert variance == pytest.approx(between + within, rel=1e-9)
+    assert within > 1e-5  # so that c(0) in the place of c would do better
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("theta", [0.1, 0.6])
+def test_a_constant_has_the_variance_of_its_distance_from_the_best(theta, kind):
+    cost = squared_distance(0.45)
+    k = 0.1
+    surrogate = Exponential(theta, (k, k), (0.0, 0.0))
+    variance = exact_moments(FORMULA, surrogate, cost, logit_of(theta), kind).variance.item()
+    expected = theta * (1 - theta) * (k - best_constant(cost, theta)) ** 2
+    assert variance == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("growth", [0.7, -0.2])
+def test_coupled_noise_has_zero_variance_for_some_surrogates_that_are_no_constant(growth):
+    """c* + K Γ(z): continuous, not integrable; the exact gradient whatever z is."""
+    theta, cost = 0.25, squared_distance(0.45)
+    best = best_constant(cost, theta)
+    surrogate = Exponential(theta, (best, best), (growth, growth))
+    below, above = (surrogate(torch.tensor([[[z]]]).double()).item() for z in (-1e-9, 1e-9))
+    assert below == pytest.approx(above, abs=1e-8)
+    logits = logit_of(theta)
+    moments = exact_moments(FORMULA, surrogate, cost, logits, "coupled")
+    assert moments.mean.item() == pytest.approx(enumerate_gradient(cost, logits).item(), abs=1e-12)
+    assert moments.variance.item() < 1e-14
+    # Not so with independent noise: the variance grows with the reach of the quadrature.
+    assert exact_moments(FORMULA, surrogate, cost, logits).variance.item() > 1e6
+
+
+@pytest.mark.parametrize("excess", [0.3, -1.0])
+def test_a_smooth_surrogate_that_grows_like_the_tails_is_biased_without_variance(excess):
+    """C¹ and zero variance at the value θ(1-θ)(f(1) - f(0) + κ): growth needs a bound."""
+    theta, t = 0.25, 0.45
+    value = theta * (1 - theta) * (1 - 2 * t + excess)
+    k = (t**2 + value / theta, (1 - t) ** 2 - value / (1 - theta))
+    surrogate = Exponential(theta, k, (-(1 - theta) * excess, theta * excess))
+    sides = torch.tensor([[[-1e-9], [1e-9]]], dtype=torch.float64)
+    c, slope = surrogate.value_and_slope(sides, None)
+    torch.testing.assert_close(c[:, 0], c[:, 1], rtol=0, atol=1e-8)
+    torch.testing.assert_close(slope[:, 0], slope[:, 1], rtol=0, atol=1e-8)
+    arguments = (surrogate, squared_distance(t), logit_of(theta), "coupled")
+    moments = exact_moments(FORMULA, *arguments)
+    assert moments.mean.item() == pytest.approx(value, abs=1e-12)
+    assert moments.variance.item() < 1e-14
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("temperature", [0.5, 20.0, 1e3])
+@pytest.mark.parametrize("target", [0.2, 0.45, 0.499])
+def test_least_variance_of_concretes_family_in_closed_form(target, temperature, kind):
+    theta = 0.25
+    cost, logits = squared_distance(target), logit_of(theta)
+    relaxed = Relaxed(cost, temperature)
+    best = least_variance(relaxed, cost, logits, kind)
+    star, height, v = best_constant(cost, theta), (0.5 - target) ** 2, theta * (1 - theta)
+    # V(λ): the variance at η = 1 less the part of the means given b
+    whole = exact_moments(FORMULA, relaxed, cost, logits, kind).variance.item()
+    spread = whole - v * (height - star) ** 2
+    assert spread > 0
+    # V(λ) is a difference: 1e-16 of rounding, against its own size
+    tolerance = 1e-8 + 1e-15 / spread
+    eta = v * star * height / (v * height**2 + spread)
+    assert best.surrogate.weights.item() == pytest.approx(eta, rel=tolerance)
+    least = v * star**2 * spread / (v * height**2 + spread)
+    assert best.variance == pytest.approx(least, rel=tolerance)
+    assert best.reinforce_variance == pytest.approx(v * star**2, rel=1e-12)
+
+
+TEMPERATURES = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 148]
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "least", "far"),
+    [
+        (0.45, "independent", 1.460e-4, 3.19e-12),
+        (0.45, "coupled", 1.445e-4, 3.19e-12),
+        (0.499, "independent", 0.015604, 7.81e-9),
+        (0.499, "coupled", 0.015524, 7.81e-9),
+    ],
+)
+def test_concretes_family_gains_only_as_it_stops_being_a_relaxation(target, kind, least, far):
+    """The table at θ = ½; the variance falls in λ throughout."""
+    cost, logits = squared_distance(target), logit_of(0.5)
+
+    def at(temperature):
+        return least_variance(Relaxed(cost, temperature), cost, logits, kind)
+
+    variances = [at(temperature).variance for temperature in TEMPERATURES]
+    assert variances == sorted(variances, reverse=True)
+    assert variances[-1] == pytest.approx(least, rel=5e-4)
+    limit = at(1e6)
+    assert limit.variance == pytest.approx(far, rel=2e-3)
+    height = limit.surrogate.weights.item() * (0.5 - target) ** 2
+    assert height == pytest.approx(best_constant(cost, 0.5), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("theta", [0.1, 0.5])
+def test_at_one_half_any_scale_makes_rebar_worse_than_reinforce(theta, kind):
+    cost, logits = squared_distance(0.5), logit_of(theta)
+    plain = theta * (1 - theta) * 0.25**2
+    for temperature in (0.2, 1.0, 20.0):
+        best = least_variance(Relaxed(cost, temperature), cost, logits, kind)
+        assert abs(best.surrogate.weights.item()) < 1e-9
+        for scale in (-1.0, 0.5):
+            surrogate = RelaxedCost(SurrogateSpec(temperature=temperature, scale=scale), 1)
+            variance = exact_moments(FORMULA, surrogate, cost, logits, kind).variance.item()
+            assert variance > plain
+
+
+# Several latents ----------------------------------------------------------------------------
+
+
+def cost_of_two(b):
+    return (b.sum(-1) - 1.3).square() + b.prod(-1)
+
+
+def floor(cost, logits):
+    """Σ_i Var(θ_i(1-θ_i) Δ_i f) for two latents."""
+    total = 0.0
+    theta = torch.sigmoid(logits).flatten().tolist()
+    for i, j in ((0, 1), (1, 0)):
+        differences = []
+        for other in (0.0, 1.0):
+            b = torch.full((1, 2, 2), other, dtype=torch.float64)
+            b[0, :, i] = torch.tensor([0.0, 1.0])
+            f = cost(b)[0]
+            differences.append((f[1] - f[0]).item())
+        spread = theta[j] * (1 - theta[j]) * (differences[1] - differences[0]) ** 2
+        total += (theta[i] * (1 - theta[i])) ** 2 * spread
+    return total
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_mean_given_b_sees_the_surrogate_where_its_latent_is_zero(kind):
+    """E[g_i|b] = [f(b) - E[c(z) | z_i = 0, b_-i]] (b_i - θ_i)."""
+    surrogate = network(2)
+    states = itertools.product((0.0, 1.0), repeat=2)
+    pieces = centred_lines(FORMULA, surrogate, cost_of_two, TWO, kind, 97)
+    v, weights = logistic_nodes(97, 24.0)
+    for state, (_, mean, _, _) in zip(states, pieces, strict=True):
+        b = torch.tensor([[state]], dtype=torch.float64)
+        z, _ = BERNOULLI.sample_given(TWO, b.expand(1, 97, 2), v.view(1, -1, 1).expand(1, -1, 2))
+        for i in range(2):
+            on_face = z.clone()
+            on_face[..., i] = 0
+            height = (surrogate(on_face)[0] @ weights).item()
+            score = BERNOULLI.score(TWO, b)[0, 0, i].item()
+            expected = (cost_of_two(b).item() - height) * score
+            assert mean[0, i].item() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_surrogate_goes_below_the_floor_of_the_other_latents(kind):
+    bound = floor(cost_of_two, TWO)
+    assert bound == pytest.approx(0.24790, abs=5e-6)
+    bases = [ProductBasis(2, 0), ProductBasis(2, 4), Relaxed(cost_of_two, 1.0)]
+    for basis in bases:
+        assert least_variance(basis, cost_of_two, TWO, kind, NODES).variance > bound
+    for seed in range(3):
+        moments = exact_moments(FORMULA, network(2, seed), cost_of_two, TWO, kind, NODES)
+        assert moments.variance.sum().item() > bound
+
+
+@pytest.mark.parametrize(
+    ("kind", "degree_2", "degree_8", "rebar_half", "rebar_2", "warmest", "rebar"),
+    [
+        ("independent", 0.25272, 0.25233, 0.4599, 0.3059, 20, 0.25814),
+        ("coupled", 0.25352, 0.25317, 0.4698, 0.2868, 16, 0.25812),
+    ],
+)
+def test_numbers_of_the_example(kind, degree_2, degree_8, rebar_half, rebar_2, warmest, rebar):
+    def least(basis):
+        return least_variance(basis, cost_of_two, TWO, kind, NODES)
+
+    constant = least(ProductBasis(2, 0))
+    assert constant.reinforce_variance == pytest.approx(0.6192, abs=5e-5)
+    assert constant.variance == pytest.approx(0.25820, abs=5e-6)
+    for degree, expected in ((2, degree_2), (8, degree_8)):
+        assert least(ProductBasis(2, degree)).variance == pytest.approx(expected, abs=6e-6)
+    for temperature, expected in ((0.5, rebar_half), (2, rebar_2)):
+        assert least(Relaxed(cost_of_two, temperature)).variance == pytest.approx(
+            expected, abs=6e-5
+        )
+    best = least(Relaxed(cost_of_two, warmest)).variance
+    assert best == pytest.approx(rebar, abs=6e-6)
+    for temperature in (10, 14, 18, 25, 40):
+        assert least(Relaxed(cost_of_two, temperature)).variance > best - 1e-6
+
+
+@pytest.mark.parametrize(("kind", "degree_8"), [("independent", 0.0544), ("coupled", 0.0660)])
+def test_a_cost_that_separates_has_no_floor_yet_zero_is_not_reached(kind, degree_8):
+    def cost(b):
+        return b.sum(-1)
+
+    assert floor(cost, TWO) == 0
+    constant, rich = (least_variance(ProductBasis(2, d), cost, TWO, kind, NODES) for d in (0, 8))
+    assert constant.reinforce_variance == pytest.approx(0.609, abs=5e-4)
+    assert constant.variance == pytest.approx(0.1335, abs=6e-5)
+    assert rich.variance == pytest.approx(degree_8, abs=6e-5)
+
+
+def gradients(surrogate, cost, kind):
+    """g on a grid of noise, [node, latent]."""
+    points = torch.linspace(0.03, 0.97, 6, dtype=torch.float64)
+    grid = torch.cartesian_prod(*[points] * 4)[None]
+    noise = Noise(grid[..., :2], grid[..., 2:] if kind == "independent" else None)
+    wide = TWO.expand_as(noise.u)
+    return control_variate_estimate(surrogate, cost, wide, noise).gradient[0]
+
+
+class ProductOfExponentials(Surrogate):
+    """k + K Π_i Γ_i(z_i), Γ_i = w_i e^|z_i|: the coupled solutions, where every gradient is 0."""
+
+    def forward(self, z, cost=None, context=None):
+        p = torch.sigmoid(torch.where(z > 0, TWO, -TWO))
+        return 0.4 + 0.2 * (p + (1 - p) * z.abs().exp()).prod(-1)
+
+
+def test_coupled_solutions_of_several_latents():
+    """They have zero variance for a constant cost, and for no other; coupled noise only."""
+    surrogate = ProductOfExponentials()
+    assert gradients(surrogate, lambda b: 0.4 + 0 * b.sum(-1), "coupled").abs().max() < 1e-12
+    independent = gradients(surrogate, lambda b: 0.4 + 0 * b.sum(-1), "independent")
+    assert independent.std(0).min() > 0.01
+    assert gradients(surrogate, cost_of_two, "coupled").std(0).min() > 0.01
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_cost_itself_as_a_surrogate_has_neither_variance_nor_use(kind):
+    """c(z) = f(H(z)) is not continuous: g = 0 for every b."""
+
+    class Hard(Surrogate):
+        def value_and_slope(self, z, cost, context=None):
+            return cost(BERNOULLI.threshold(z)), torch.zeros_like(z)
+
+    assert gradients(Hard(), cost_of_two, kind).abs().max() == 0
+    assert enumerate_gradient(cost_of_two, TWO).abs().min() > 0.01
