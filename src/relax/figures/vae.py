@@ -43,7 +43,8 @@ def fig3_vae_training(training):
             draw_band(axes, rows, "valid_elbo", name, "epoch", "mean", linewidth=0.8, alpha=0.9)
         # The first epochs are far below the rest: the axis begins where curves can be told apart.
         late = runs[runs.epoch >= 0.04 * runs.epoch.max()]
-        low, high = late.train_elbo.min(), runs[["train_elbo", "valid_elbo"]].max().max()
+        elbos = ["train_elbo", "valid_elbo"]  # the first is empty before a whole epoch is done
+        low, high = late[elbos].min().min(), runs[elbos].max().max()
         axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
         axes.set(xlabel="epoch", ylabel="ELBO (nats an image)", title=f"{dataset}, {model}")
         axes.set_xlim(0, runs.epoch.max())
