@@ -97,7 +97,7 @@ def bias_vanishes(tables):
 
 
 def _worst_bias(table):
-    relative = table.bias.abs() / table.exact_gradient.abs()
+    relative = table.bias.abs().clip(lower=FLOOR) / table.exact_gradient.abs().clip(lower=FLOOR)
     return relative.groupby(table.temperature).max()
 
 
