@@ -61,7 +61,7 @@ rule table_claims:
         training=training_tables,
         variance=variance_tables,
         theory=THEORY_TABLES,
-        code=sources("claims.table", "jobs", "tables"),
+        code=sources("claims.table", "registry", "jobs", "tables"),
     output:
         csv=report(
             f"{RESULTS}/tables/claims.csv",

@@ -25,6 +25,7 @@ from relax.registry import REGISTRY
 
 LEVEL = 0.95
 TOLERANCE = 1e-6  # exact numbers that differ by less, relative to their size, count as equal
+HARD = 0.499  # the draft's target for the toy
 FLOOR = 1e-30  # a variance below this is the rounding of float64, and counts as this
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
@@ -126,8 +127,8 @@ def run_scale(rows, *more):
 
 
 def grid_scale(rows, **names):
-    """How large an exact grid is: "exact; 2 targets, 9 values of θ"."""
-    parts = [count(rows[column].nunique(), what) for column, what in names.items()]
+    """How large an exact grid is: "exact; targets: 2, values of θ: 9"."""
+    parts = [f"{what}: {rows[column].nunique()}" for column, what in names.items()]
     return "exact; " + ", ".join(parts)
 
 

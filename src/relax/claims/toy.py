@@ -4,6 +4,7 @@ import numpy as np
 
 from relax.claims.judge import (
     FLOOR,
+    HARD,
     NOT_A_RIVAL_IN_VARIANCE,
     interval,
     label,
@@ -15,7 +16,6 @@ from relax.claims.judge import (
     with_others,
 )
 
-HARD = 0.499  # the draft's target
 SOLVED = 0.1  # θ below this: four fifths of the loss between the start and the answer are closed
 NOTICEABLE = 0.1  # a gain, as a fraction of REINFORCE's distance to the exact gradient
 
