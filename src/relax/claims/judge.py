@@ -33,8 +33,10 @@ NOT_TESTED = "not tested at this scale"
 COLUMNS = ["claim", "where", "statistic", "value", "ci_low", "ci_high"]
 COLUMNS += ["scale", "evidence", "rule", "verdict"]
 
-# Every estimator but these is unbiased and has a variance.
-NOT_A_RIVAL_IN_VARIANCE = ("exact", "concrete", "relax")
+# RELAX's variance is compared with that of the other unbiased estimators that have one.
+NOT_A_RIVAL_IN_VARIANCE = {"exact", "relax"}.union(
+    name for name, entry in REGISTRY.items() if not entry.unbiased
+)
 
 
 class Finding(NamedTuple):
