@@ -43,6 +43,7 @@ JOBS = [
     "theory",
     "tables/toy",
     "tables/vae",
+    "tables/claims",
 ]
 
 
@@ -59,6 +60,7 @@ def test_the_run_started_every_job_once(tiny):
         *(f"figure_{number}" for number in (1, 2, 3, 4, 6, 7, 8, 9, 10)),
         "table_toy",
         "table_vae",
+        "table_claims",
     ]
     assert names(read_jobs(tiny.output("first"))) == sorted(expected)
 
@@ -81,7 +83,7 @@ def test_a_run_leaves_the_promised_files_and_no_other(tiny, results):
     tables = [job for job in JOBS if not job.startswith(("data", "figures")) and job != "theory"]
     expected |= {results / f"{job}.csv" for job in tables}
     expected |= {results / "theory" / f"{name}.csv" for name in THEORY}
-    expected |= {results / "tables" / f"{name}.md" for name in ("toy", "vae")}
+    expected |= {results / "tables" / f"{name}.md" for name in ("toy", "vae", "claims")}
     expected |= {results / "data" / "digits.npz"}
     expected |= {
         results / VAE_RUN.format(name) / f"checkpoint_{step}.pt"
@@ -132,7 +134,8 @@ def test_figures_are_real(tiny, name):
 
 RULES = [
     *("prepare_data", "train_toy", "tune_relaxation", "train_vae", "measure_variance"),
-    *("theory", "figure_1", "figure_2", "figure_3", "figure_4", "table_toy", "table_vae"),
+    *("theory", "figure_1", "figure_2", "figure_3", "figure_4"),
+    *("table_toy", "table_vae", "table_claims"),
     *("figure_6", "figure_7", "figure_8", "figure_9", "figure_10"),
 ]
 
@@ -171,6 +174,7 @@ def test_the_report_shows_every_figure_and_table(built_copy):
     expected |= {
         "results/tiny/tables/toy.csv": "Toy problem",
         "results/tiny/tables/vae.csv": "Discrete VAE",
+        "results/tiny/tables/claims.csv": "Claims",
     }
     assert expected.items() <= shown.items()
     (entries,) = re.findall(r"^\s*var results = (\{.*\});$", html, re.MULTILINE)

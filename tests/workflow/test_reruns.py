@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 from workflow.project import TOY, TUNED, VAE, Project, write_config
 
-TOY_FIGURES = ["figure_1", "figure_2", "table_toy", "all"]
-VAE_FIGURES = ["figure_3", "figure_4", "table_vae", "all"]
-VARIANCE = ["measure_variance rebar"]
-THEORY = ["theory", *(f"figure_{number}" for number in (6, 7, 8, 9, 10))]
+TOY_FIGURES = ["figure_1", "figure_2", "table_toy", "table_claims", "all"]
+VAE_FIGURES = ["figure_3", "figure_4", "table_vae", "table_claims", "all"]
+VARIANCE = ["measure_variance rebar", "table_claims"]
+THEORY = ["theory", "table_claims", *(f"figure_{number}" for number in (6, 7, 8, 9, 10))]
 
 
 def train_toy(*estimators):
@@ -57,7 +57,7 @@ def test_an_edited_key_reruns_what_reads_it(tiny, tmp_path, key):
     """One leaf of the configuration: exactly the jobs that read it, and what is made of them."""
     value, expected = EDITED_KEYS[key]
     config = write_config(tmp_path, {key: value})
-    assert tiny.planned(config=config) == sorted(expected)
+    assert tiny.planned(config=config) == sorted(set(expected))
 
 
 def test_more_seeds_run_the_new_seeds_only(tiny, tmp_path):
@@ -83,7 +83,7 @@ def test_an_edited_file_reruns_what_imports_it(built_copy, file):
     """One file of the package: exactly the jobs that load it, and what is made of them."""
     with open(built_copy.path / "src" / "relax" / file, "a", encoding="utf-8") as source:
         source.write("\n# edited\n")
-    assert built_copy.planned() == sorted(EDITED_FILES[file])
+    assert built_copy.planned() == sorted(set(EDITED_FILES[file]))
 
 
 def test_touching_files_reruns_nothing(built_copy):

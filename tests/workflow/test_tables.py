@@ -26,6 +26,7 @@ COLUMNS = {
         "target estimator noise seeds steps theta loss loss_se log_variance log_variance_exact "
         "published_loss"
     ),
+    "tables/claims.csv": "claim where statistic value ci_low ci_high scale evidence rule verdict",
     "tables/vae.csv": (
         "dataset model estimator learning_rate noise seeds steps best_train_elbo "
         "best_train_elbo_se best_valid_elbo best_valid_elbo_se"
@@ -71,7 +72,7 @@ def test_tables_keep_every_digit(results, tmp_path):
         assert (tmp_path / "again.csv").read_bytes() == path.read_bytes(), path.name
 
 
-@pytest.mark.parametrize("name", ["toy", "vae"])
+@pytest.mark.parametrize("name", ["toy", "vae", "claims"])
 def test_markdown_tables_show_the_same_rows(results, name):
     """A header, a rule, and a line for each row of the CSV."""
     lines = (results / "tables" / f"{name}.md").read_text(encoding="utf-8").splitlines()

@@ -55,7 +55,37 @@ rule table_vae:
         "../scripts/summarise.py"
 
 
+rule table_claims:
+    input:
+        toy=toy_tables,
+        training=training_tables,
+        variance=variance_tables,
+        theory=THEORY_TABLES,
+        code=sources("claims.table", "registry", "jobs", "tables"),
+    output:
+        csv=report(
+            f"{RESULTS}/tables/claims.csv",
+            caption="../report/table_claims.rst",
+            category="Claims",
+            labels={"what": "table", "name": "verdicts"},
+        ),
+        md=f"{RESULTS}/tables/claims.md",
+    log:
+        f"{LOGS}/tables/claims.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/claims.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../scripts/judge_claims.py"
+
+
 rule tables:
     input:
         rules.table_toy.output,
         rules.table_vae.output,
+        rules.table_claims.output,

@@ -1,0 +1,132 @@
+"""Claims about the discrete VAE, judged from its training and variance tables."""
+
+from relax.claims.judge import (
+    NOT_A_RIVAL_IN_VARIANCE,
+    label,
+    log,
+    missing,
+    paired_interval,
+    row,
+    run_scale,
+    with_others,
+    worst,
+)
+from relax.summaries import RUN_KEYS, select_learning_rate
+
+
+def _problems(tables):
+    """Every data set and model of the run; one without names where nothing was trained."""
+    table = tables.get("training")
+    if missing(table):
+        return [(None, None)]
+    return sorted(set(zip(table.dataset, table.model, strict=True)))
+
+
+def _name(problem):
+    return "the VAE" if problem[0] is None else f"the VAE ({problem[0]}, {problem[1]})"
+
+
+def _of(table, problem):
+    """The rows of one data set and model; None where there are none."""
+    if missing(table):
+        return None
+    rows = table[(table.dataset == problem[0]) & (table.model == problem[1])]
+    return None if rows.empty else rows
+
+
+def better_elbo(tables):
+    """RELAX's highest ELBO against that of each competitor, and REBAR's against Concrete's."""
+    for problem in _problems(tables):
+        runs = _of(tables.get("training"), problem)
+        runs = None if runs is None else select_learning_rate(runs)
+        rivals = with_others(runs, ("reinforce", "concrete", "rebar"), ("exact", "relax"))
+        pairs = [(column, "relax", o) for column in ("train_elbo", "valid_elbo") for o in rivals]
+        for column, name, other in [*pairs, ("train_elbo", "rebar", "concrete")]:
+            finding = None
+            if runs is not None:
+                best = runs.groupby(["estimator", "seed"], as_index=False)[column].max()
+                gain = paired_interval(best, column, name, other)
+                if gain is not None:
+                    scale = run_scale(runs[runs.estimator.isin([name, other])])
+                    finding = gain.finding(scale, gain.low > 0)
+            kind = {"train_elbo": "training", "valid_elbo": "validation"}[column]
+            yield row(
+                f"{label(name)} has a better {kind} ELBO than {label(other)} on {_name(problem)}",
+                "abstract, section 4.2" if name == "relax" else "section 2.3",
+                f"best {kind} ELBO in nats, {label(name)} minus {label(other)}",
+                "interval above 0",
+                "fig3_vae_training",
+                finding,
+            )
+
+
+def _variance_runs(tables, problem):
+    """Log-variances at the checkpoints, of the trajectory with the selected learning rate."""
+    runs = _of(tables.get("variance"), problem)
+    training = _of(tables.get("training"), problem)
+    if runs is None or training is None:
+        return None
+    chosen = select_learning_rate(training)[RUN_KEYS].drop_duplicates()
+    chosen = chosen.rename(columns={"estimator": "trajectory"})
+    runs = runs.merge(chosen, on=["dataset", "model", "trajectory", "learning_rate"])
+    return None if runs.empty else runs.assign(log=log(runs.encoder_variance))
+
+
+def _gap(runs, name, other):
+    """The difference in log-variance at each step given; the one nearest to failing is shown."""
+    steps = runs.groupby("step")
+    gap = worst((paired_interval(r, "log", name, other) for _, r in steps), lambda g: g.high)
+    if gap is None:
+        return None
+    source = [f"on {label(t)}'s path" for t in runs.get("trajectory", runs.estimator[:0]).unique()]
+    return gap.finding(run_scale(runs, *source), gap.high < 0)
+
+
+def less_variance(tables):
+    """RELAX against each other unbiased estimator, and REBAR against REINFORCE and Concrete.
+
+    Same model, data and noise: at the last checkpoint, and for RELAX at all of them too.
+    """
+    for problem in _problems(tables):
+        runs = _variance_runs(tables, problem)
+        last = None if runs is None else runs[runs.step == runs.step.max()]
+        rivals = with_others(runs, ("reinforce", "rebar"), NOT_A_RIVAL_IN_VARIANCE)
+        when = {"last": ("the last checkpoint", last), "all": ("every checkpoint", runs)}
+        pairs = [("relax", other, which) for other in rivals for which in when]
+        pairs += [("rebar", other, "last") for other in ("reinforce", "concrete")]
+        for name, other, which in pairs:
+            words, rows = when[which]
+            statistic = f"log-variance, {label(name)} minus {label(other)}"
+            yield row(
+                f"{label(name)} has less variance than {label(other)} on {_name(problem)}, {words}",
+                "abstract, section 4.2" if name == "relax" else "sections 1, 2.3",
+                statistic + ("; highest over checkpoints" if which == "all" else ""),
+                "interval below 0" + (" at every checkpoint" if which == "all" else ""),
+                "fig4_vae_variance",
+                None if rows is None else _gap(rows, name, other),
+            )
+
+
+def less_variance_halfway(tables):
+    """A VAE stopped halfway, its surrogates tuned there: the variance at the last tuning step.
+
+    Reads the table `halfway`: dataset, model, noise, estimator, seed, step (updates of φ),
+    encoder_variance.
+    """
+    for problem in _problems(tables):
+        runs = _of(tables.get("halfway"), problem)
+        finding = None
+        if runs is not None:
+            last = runs[runs.step == runs.step.max()]
+            finding = _gap(last.assign(log=log(last.encoder_variance)), "relax", "rebar")
+        yield row(
+            f"Stopped halfway and tuned, RELAX has less variance than REBAR on {_name(problem)}",
+            "section 4 (planned)",
+            "log-variance after tuning, RELAX minus REBAR",
+            "interval below 0",
+            "halfway.csv",
+            finding,
+        )
+
+
+CLAIMS = [better_elbo, less_variance, less_variance_halfway]

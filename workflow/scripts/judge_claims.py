@@ -1,0 +1,21 @@
+"""Judge the draft's claims from the result tables."""
+
+from pathlib import Path
+
+from relax.claims.table import for_people, judge_claims
+from relax.jobs import job
+from relax.tables import read_tables, write_markdown, write_table
+
+
+def main(snakemake):
+    with job(snakemake.log[0]):
+        runs = ("toy", "training", "variance")
+        tables = {name: read_tables(snakemake.input[name]) for name in runs}
+        tables |= {Path(path).stem: read_tables(path) for path in snakemake.input.theory}
+        table = judge_claims(tables)
+        write_table(table, snakemake.output.csv)
+        write_markdown(for_people(table), snakemake.output.md)
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821
