@@ -14,15 +14,8 @@ from relax.files import placed_whole
 from relax.pins import check_pin, mismatch, pin_of
 
 CHUNK = 1 << 16  # bytes
-WORTH_A_RETRY = {
-    408,
-    425,
-    429,
-    500,
-    502,
-    503,
-    504,
-}  # what a server may have got over a moment later
+# Answers that a server may take back a moment later.
+PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True)
@@ -99,7 +92,7 @@ def _download(url, target, name, note, transport):
         except requests.HTTPError as error:
             status = error.response.status_code
             reason = f"the server answers {status} {error.response.reason}"
-            again = status in WORTH_A_RETRY
+            again = status in PASSING
         except (requests.ConnectionError, requests.Timeout) as error:
             reason, again = _plain(error), True
         except requests.exceptions.ChunkedEncodingError as error:

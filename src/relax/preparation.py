@@ -54,7 +54,7 @@ def _read_digits(_, key):
     """The 1,797 handwritten digits inside scikit-learn; intensities 0 ... 16 become 0 ... 1."""
     from sklearn.datasets import load_digits
 
-    return {"images": load_digits().data / 16}[key]
+    return _pick({"images": load_digits().data / 16}, key, ["images"], "scikit-learn's digits")
 
 
 def _read_matlab(path, key):
