@@ -161,4 +161,4 @@ def _plain(error):
         e for e in (getattr(error, "reason", None), *error.args) if isinstance(e, Exception)
     ]:
         error = nested[0]
-    return re.sub(r"^\w*Connection\w*\(.*?\): ", "", str(error))
+    return re.sub(r"^\w*Connection\w*\(.*?\): ", "", str(error)).rstrip(".")
