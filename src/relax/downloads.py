@@ -25,7 +25,7 @@ class Transport:
     connect_timeout: float = 15.0
     read_timeout: float = 30.0  # the longest silence in the middle of an answer
     attempts: int = 4
-    pause: float = 2.0  # before the second attempt; doubles from one to the next
+    pause: float = 1.0  # before the second attempt; doubles from one to the next
 
 
 def fetch(source, path, mirror=None, log=None, transport=None):
