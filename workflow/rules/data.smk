@@ -1,11 +1,6 @@
 # Data sets: their files as they are, checked by their pins, then prepared in one compact format.
 
 
-def declared_file(wildcards):
-    """The declaration of one file of a data set."""
-    return DATA_SETS[wildcards.dataset]["files"][wildcards.file]
-
-
 rule download_data:
     output:
         # For all presets alike. `update`: a copy that is there is checked first, not removed first,
@@ -26,7 +21,9 @@ rule download_data:
     params:
         # The pin alone decides the content: a new address, mirror or version of the code is no
         # reason to download again, so the script reads those from the configuration.
-        pin=lambda wildcards: pin_of(declared_file(wildcards)),
+        pin=lambda wildcards: pin_of(
+            DATA_SETS[wildcards.dataset]["files"][wildcards.file]
+        ),
     script:
         "../scripts/download_data.py"
 
