@@ -27,7 +27,7 @@ lint: $(STAMP)  ## ruff, snakefmt and snakemake --lint
 format: $(STAMP)  ## rewrite the code in the project's format
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/snakefmt Snakefile workflow
 
-clean:  ## remove everything built, but not the environment
+clean:  ## remove everything built, but not the environment or what was downloaded
 	@rm -rf results/* figures/* report.html .snakemake && git checkout -q -- results figures
 
 help:  ## this list

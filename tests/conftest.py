@@ -1,5 +1,21 @@
-"""One thread a process, as in the pipeline's jobs: the cores are filled by pytest-xdist."""
+"""One thread a process, as in the pipeline's jobs; the real data files, where they are at hand."""
 
 import os
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is imported
+os.environ["NO_PROXY"] = "127.0.0.1"  # the tests' own server is asked directly
+
+MIRROR = os.environ.get("RELAX_TEST_MIRROR")
+
+
+@pytest.fixture(scope="session")
+def mirror():
+    """A directory with the real MNIST files and the Omniglot stand-in."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    directory = Path(MIRROR) if MIRROR else beside
+    if not (directory / "binarized_mnist_train.amat").is_file():
+        pytest.skip("no real data files: name their directory in RELAX_TEST_MIRROR")
+    return directory

@@ -8,10 +8,10 @@ import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.validators import extend
 
+from relax.datasets import data_set_names, mistakes
 from relax.errors import ConfigError
 from relax.registry import REGISTRY, estimator_names
 
-_FORMATS = FormatChecker(formats=())
 # JSON Schema calls 1000.0 an integer; Python's range() does not.
 _Validator = extend(
     Draft202012Validator,
@@ -25,11 +25,6 @@ _Validator = extend(
 RESERVED = ("toy", "theory", "vae", "data", "tables", "logs", "benchmarks")
 
 
-@_FORMATS.checks("estimator")
-def _is_estimator(value):
-    return not isinstance(value, str) or value in REGISTRY
-
-
 def check_config(config, schema_path):
     """Raise if the configuration is not allowed.
 
@@ -37,14 +32,25 @@ def check_config(config, schema_path):
         ConfigError: one line for each mistake, naming the key, the value and what is allowed.
     """
     schema = yaml.safe_load(Path(schema_path).read_text())
-    validator = _Validator(schema, format_checker=_FORMATS)
+    known = {"estimator": list(REGISTRY), "data set": data_set_names(config)}
+    validator = _Validator(schema, format_checker=_names_checker(known))
     errors = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
-    messages = [_explain(error) for error in errors] or _check_beyond_schema(config)
+    messages = [_explain(error, known) for error in errors] or _check_beyond_schema(config)
     if messages:
         raise ConfigError("\n".join(["the configuration is not valid:", *messages]))
 
 
-def _explain(error):
+def _names_checker(known):
+    """The schema's formats: each is the kind of a name, and allows the names `known` of it."""
+    checker = FormatChecker(formats=())
+    for kind, names in known.items():
+        checker.checks(kind)(
+            lambda value, names=names: not isinstance(value, str) or value in names
+        )
+    return checker
+
+
+def _explain(error, known):
     key = _key(error.absolute_path) or "the configuration"
     value, wants = _show(error.instance), error.validator_value
     match error.validator:
@@ -73,7 +79,7 @@ def _explain(error):
         case "enum":
             return f"  {key}: must be one of {', '.join(map(str, wants))}; got {value}"
         case "format":
-            return f"  {key}: unknown estimator {value}; there are: {', '.join(REGISTRY)}"
+            return f"  {key}: unknown {wants} {value}; there are: {', '.join(known[wants])}"
         case "minimum":
             return f"  {key}: must be {wants} or more; got {value}"
         case "maximum":
@@ -83,17 +89,22 @@ def _explain(error):
         case "exclusiveMaximum":
             return f"  {key}: must be less than {wants}; got {value}"
         case "minItems":
+            if error.instance:
+                return f"  {key}: must have {wants} values; got {value}"
             return f"  {key}: must name at least {wants}; the list is empty"
+        case "maxItems":
+            return f"  {key}: must have {wants} values; got {value}"
         case "uniqueItems":
             return f"  {key}: names something twice; got {value}"
         case "pattern":
-            return f"  {key}: must be made of {error.schema['description']}; got {value}"
+            return f"  {key}: must be {error.schema['description']}; got {value}"
     return f"  {key}: {error.message}"
 
 
 def _check_beyond_schema(config):
     """What a schema cannot say: finite numbers, and keys that depend on each other."""
     messages = [f"  {key}: must be finite; got {value}" for key, value in _not_finite(config)]
+    messages += [f"  {key}: {mistake}" for key, mistake in mistakes(config)]
     for section, latents in (("toy", 1), ("vae", config["vae"]["latents"])):
         able = estimator_names(latents)
         wanted = {f"{section}.estimators": config[section]["estimators"]}
@@ -161,6 +172,8 @@ def _show(value):
 
 
 def _article(kind):
+    if isinstance(kind, list):
+        return " or ".join(map(_article, kind))
     return {
         "integer": "a whole number",
         "number": "a number",

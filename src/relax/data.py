@@ -1,7 +1,8 @@
 """Binary image data sets in one compact format.
 
 A prepared data set is an `.npz` with `train`, `valid` and `test`: uint8 arrays of 0 and 1,
-[image, pixel], and `shape`, the height and width of an image.
+[image, pixel] with pixels row by row, and `shape`, the height and width of an image.
+`relax/preparation.py` writes it.
 """
 
 import zlib
@@ -12,8 +13,6 @@ import numpy as np
 import torch
 
 from relax.errors import DataError
-from relax.files import placed_whole
-from relax.streams import generator
 
 SPLITS = ("train", "valid", "test")
 
@@ -31,41 +30,6 @@ class Images:
     def mean(self):
         """Mean of the training images: [pixel]."""
         return self.train.mean(0)
-
-
-def digits(seed=0):
-    """The 1,797 handwritten digits, 8x8, that ship inside scikit-learn; as arrays by split.
-
-    A pixel is on where its intensity (0..16) is 8 or more. 1,437 / 180 / 180 images, by a
-    permutation fixed by `seed`.
-    """
-    from sklearn.datasets import load_digits
-
-    images = (load_digits().data >= 8).astype(np.uint8)
-    images = images[generator(seed, "split").permutation(len(images))]
-    held_out = len(images) // 10 + 1
-    return {
-        "train": images[: -2 * held_out],
-        "valid": images[-2 * held_out : -held_out],
-        "test": images[-held_out:],
-        "shape": np.array([8, 8]),
-    }
-
-
-PREPARE = {"digits": digits}
-
-
-def prepare(name, path):
-    """Write the prepared data set of this name.
-
-    Raises:
-        DataError: no data set has this name.
-    """
-    if name not in PREPARE:
-        raise DataError(f"unknown data set '{name}'; there are: {', '.join(PREPARE)}")
-    arrays = PREPARE[name]()
-    with placed_whole(path) as temporary:
-        np.savez_compressed(temporary, **arrays)
 
 
 def load_images(path, dtype=torch.float32):

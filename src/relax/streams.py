@@ -19,6 +19,7 @@ _PURPOSES = (
     "split",
     "tuning",
     "variance",
+    "binarization",
 )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relax.data import load_images, prepare
+from relax.data import load_images
 from relax.errors import DataError
 from relax.figures.style import estimator_look
 from relax.registry import REGISTRY
@@ -32,18 +32,6 @@ def test_markdown_is_for_people(tmp_path):
     assert "nan" not in text
 
 
-def test_digits_are_the_real_ones(tmp_path):
-    prepare("digits", tmp_path / "digits.npz")
-    images = load_images(tmp_path / "digits.npz")
-    assert [len(s) for s in (images.train, images.valid, images.test)] == [1437, 180, 180]
-    assert images.shape == (8, 8)
-    assert set(images.train.unique().tolist()) == {0.0, 1.0}
-    rows = {bytes(row) for row in images.train.numpy().astype(np.uint8)}
-    assert len(rows) > 1300  # real images, not one repeated
-    prepare("digits", tmp_path / "again.npz")
-    assert (tmp_path / "digits.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
-
-
 GOOD = {name: np.eye(4, dtype=np.uint8) for name in ("train", "valid", "test")}
 
 
@@ -68,12 +56,6 @@ def test_damaged_data_is_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(DataError, match=r"d\.npz is not a prepared data set"):
         load_images(path)
-
-
-def test_unknown_data_set_is_named(tmp_path):
-    with pytest.raises(DataError, match="unknown data set 'mnits'; there are: digits"):
-        prepare("mnits", tmp_path / "d.npz")
-    assert not list(tmp_path.iterdir())
 
 
 def training_table():

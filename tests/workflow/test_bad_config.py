@@ -16,7 +16,7 @@ SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 MISTAKES = [
     ("toy.stepz: 5", "toy.stepz: unknown key; did you mean 'steps'?", "Allowed here: targets,"),
     ("toy.surrogate.width: 5", "toy.surrogate.width: unknown key", "hidden, activation"),
-    ("vea: {}", "vea: unknown key; did you mean 'vae'?", "preset, toy, theory, vae"),
+    ("vea: {}", "vea: unknown key; did you mean 'vae'?", "preset, data, toy, theory, vae"),
     ("toy:", "toy: must be a block of keys"),
     ("toy.surrogate: 3", "toy.surrogate: must be a block of keys; got 3"),
     ("toy.steps: many", "toy.steps: must be a whole number; got 'many'"),
@@ -58,12 +58,106 @@ MISTAKES = [
         "vae.variance.trajectory: must be one of vae.estimators (relax, reinforce); got 'rebar'",
     ),
     ("vae.variance.trajectory: [rebar]", "vae.variance.trajectory: must be text; got ['rebar']"),
-    ("vae.datasets: [mnisst]", "vae.datasets[0]: must be one of digits", "got 'mnisst'"),
+    (
+        "vae.datasets: [mnisst]",
+        "vae.datasets[0]: unknown data set 'mnisst'; there are: digits, mnist, omniglot",
+    ),
+    ("vae.datasets: [1]", "vae.datasets[0]: must be text; got 1"),
+    ("data.mirror: 5", "data.mirror: must be text or null; got 5"),
+    ("data.sets: [mine]", "data.sets: must be a block of keys; got ['mine']"),
+    ("data.set: {}", "data.set: unknown key; did you mean 'sets'?"),
     ("vae.checkpoints: 30000", "vae.checkpoints: must not exceed vae.steps"),
     ("vae.adam_beta2: 1", "vae.adam_beta2: must be less than 1; got 1"),
     ("preset: a/b", "preset: must be made of letters, digits, '_' and '-'; got 'a/b'"),
     ("preset: 5", "preset: must be text; got 5"),
 ]
+
+
+MINE = yaml.safe_load(f"""
+format: npz
+files:
+  mine.npz: {{path: mine.npz, sha256: "{64 * "0"}"}}
+splits:
+  valid: {{held_out: 5}}
+shape: [8, 8]
+""")
+# The same for a data set of a user's own, called `mine`: what is changed in it.
+DATA_MISTAKES = [
+    ("colour: true", "mine.colour: unknown key", "Allowed here: format, files, splits, shape,"),
+    ("format: hdf5", "mine.format: must be one of digits, matlab, npz; got 'hdf5'"),
+    ("format: digits", "mine.files: the format 'digits' has no files"),
+    ("files: {}", "mine.files: the format 'npz' has at least one file"),
+    ("files: mine.npz", "mine.files: must be a block of keys; got 'mine.npz'"),
+    ("files: {a/b.npz: {}}", "mine.files: must be named with letters, digits,", "got 'a/b.npz'"),
+    ("files: {a: {path: a}}", "mine.files.a: must have one pin, sha256 or git_blob", "sha256sum"),
+    ("files: {a: {sha256: '%s'}}", "mine.files.a: must have either 'url' or 'path'"),
+    (
+        "files: {a: {path: a, url: 'http://a', sha256: '%s'}}",
+        "mine.files.a: must have either 'url' or 'path'",
+    ),
+    (
+        "files: {a: {path: a, sha256: '12'}}",
+        "mine.files.a.sha256: must be 64 hexadecimal digits, in quotes; got '12'",
+    ),
+    ("files: {a: {path: a, sha256: 12}}", "mine.files.a.sha256: must be text; got 12"),
+    (
+        "files: {a: {path: a, git_blob: '%s'}}",
+        "mine.files.a.git_blob: must be 40 hexadecimal digits",
+    ),
+    ("files: {a: {path: a, md5: '12'}}", "mine.files.a.md5: unknown key", "sha256, git_blob"),
+    (
+        "files: {a: {url: 'ftp://a', sha256: '%s'}}",
+        "mine.files.a.url: must be an address that starts with https:// or http://; got 'ftp://a'",
+    ),
+    (
+        "files: {a: {path: a, sha256: '%s'}, b: {path: b, sha256: '%s'}}",
+        "mine.splits.train: must name its file, one of a, b",
+        "mine.splits.test: must name its file",
+    ),
+    ("splits.train: {file: x}", "mine.splits.train.file: must be one of mine.npz; got 'x'"),
+    ("splits.train: {held_out: 5}", "mine.splits.train: cannot be held out of itself"),
+    ("splits.valid: {held_out: 5, key: x}", "mine.splits.valid: 'held_out' stands alone"),
+    ("splits.valid: {held_out: 0}", "mine.splits.valid.held_out: must be 1 or more; got 0"),
+    ("splits.validation: {}", "mine.splits.validation: unknown key; did you mean 'valid'?"),
+    ("shape: 64", "mine.shape: must be a list; got 64"),
+    ("shape: [64]", "mine.shape: must have 2 values; got [64]"),
+    ("shape: [8, 8, 1]", "mine.shape: must have 2 values; got [8, 8, 1]"),
+    ("shape: [8, 0]", "mine.shape[1]: must be 1 or more; got 0"),
+    ("images: layers", "mine.images: must be one of rows, columns; got 'layers'"),
+    ("binarize: 0.5", "mine.binarize: must be one of none, threshold, stochastic; got 0.5"),
+]
+
+
+@pytest.mark.parametrize("mistake", DATA_MISTAKES, ids=lambda mistake: mistake[0])
+def test_a_mistake_in_a_data_set_is_named(mistake):
+    """By its full path, a line each, and only that."""
+    text, *expected = mistake
+    change = yaml.safe_load(text.replace("%s", 64 * "0"))
+    message = refusal(changed(DEFAULT, {"data.sets.mine": changed(MINE, change)}))
+    lines = message.splitlines()[1:]
+    assert all(line.startswith("  data.sets.mine.") for line in lines)
+    assert len(lines) == sum(words.startswith("mine.") for words in expected)
+    for words in expected:
+        assert words in message
+
+
+def test_a_data_set_of_ones_own_is_a_name_like_the_others():
+    """Once declared it can be asked for; names of built-in sets are taken."""
+    use = {"vae.datasets": ["digits", "mine"]}
+    assert "unknown data set 'mine'" in refusal(changed(DEFAULT, use))
+    check_config(changed(DEFAULT, use | {"data.sets.mine": MINE}), SCHEMA)
+    message = refusal(changed(DEFAULT, {"data.sets.omniglot": MINE}))
+    assert "data.sets.omniglot: 'omniglot' is built in; choose another name" in message
+    message = refusal(changed(DEFAULT, {"data.sets": {"My set": MINE}}))
+    assert "data.sets: must be named with lower-case letters, digits and '_'" in message
+
+
+def test_built_in_data_sets_are_declared_as_a_user_declares_one():
+    """The same schema holds for them, under other names."""
+    text = (ROOT / "src" / "relax" / "datasets.yaml").read_text(encoding="utf-8")
+    sets = {f"my_{name}": declaration for name, declaration in yaml.safe_load(text).items()}
+    assert list(sets) == ["my_digits", "my_mnist", "my_omniglot"]
+    check_config(changed(DEFAULT, {"data.sets": sets, "vae.datasets": list(sets)}), SCHEMA)
 
 
 def refusal(config):
@@ -123,7 +217,7 @@ def test_no_key_takes_a_value_that_is_not_a_number(key):
 def test_the_presets_are_valid():
     """The default as it is; every other one, and the tests' own, on top of it."""
     check_config(DEFAULT, SCHEMA)
-    for path in [TINY, *(ROOT / "config").glob("*.yaml")]:
+    for path in [TINY, TINY.with_name("mirror.yaml"), *(ROOT / "config").glob("*.yaml")]:
         overrides = yaml.safe_load(path.read_text(encoding="utf-8"))
         check_config(merged(DEFAULT, overrides), SCHEMA)
         assert overrides["preset"] != "default", path.name  # it would write over the default's

@@ -99,8 +99,8 @@ def test_what_the_snakefile_imports_is_light():
             r"^\s*(?:from|import)\s+(relax[\w.]*)", path.read_text(encoding="utf-8"), re.MULTILINE
         )
     }
-    assert {"relax.config", "relax.sources", "relax.registry"} <= found
-    heavy = {"torch", "pandas", "numpy", "seaborn", "matplotlib", "scipy", "sklearn"}
+    assert {"relax.config", "relax.sources", "relax.registry", "relax.datasets"} <= found
+    heavy = {"torch", "pandas", "numpy", "seaborn", "matplotlib", "scipy", "sklearn", "requests"}
     assert loaded_by("relax", *sorted(found)) & heavy == set()
 
 
@@ -128,7 +128,7 @@ class Namespace:
 
     def __init__(self, threads=1, **parts):
         self.threads = threads
-        for name in ("input", "output", "params", "wildcards", "log"):
+        for name in ("input", "output", "params", "wildcards", "config", "log"):
             setattr(self, name, Named(parts.get(name, {})))
 
 
@@ -167,15 +167,18 @@ def test_scripts_run_without_snakemake(tmp_path):
 def test_a_script_says_what_went_wrong_in_one_line(tmp_path, capsys):
     """A user's mistake ends a script with status 1 and the message, in the log too."""
     log = tmp_path / "job.log"
-    prepare = Namespace(
-        wildcards={"dataset": "letters"},
-        output={"images": str(tmp_path / "letters.npz")},
+    source = {"path": str(tmp_path / "mine.npz"), "sha256": "0" * 64}
+    mine = {"format": "npz", "files": {"mine.npz": source}, "shape": [8, 8]}
+    download = Namespace(
+        wildcards={"dataset": "mine", "file": "mine.npz"},
+        config={"data": {"mirror": None, "sets": {"mine": mine}}},
+        output={"file": str(tmp_path / "data" / "mine.npz")},
         log={"log": str(log)},
     )
     with pytest.raises(SystemExit) as end:
-        load_script("prepare_data").main(prepare)
+        load_script("download_data").main(download)
     assert end.value.code == 1
-    message = "error: unknown data set 'letters'; there are: digits"
+    message = f"error: there is no file '{tmp_path / 'mine.npz'}'"
     assert capsys.readouterr().err.startswith(message)
-    assert log.read_text(encoding="utf-8").startswith(message)
-    assert not (tmp_path / "letters.npz").exists()
+    assert message in log.read_text(encoding="utf-8")
+    assert not list((tmp_path / "data").iterdir())

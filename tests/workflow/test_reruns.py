@@ -22,6 +22,11 @@ def train_vae(*estimators):
     return [f"train_vae {name}" for name in estimators]
 
 
+UNUSED = {
+    "format": "npz",
+    "files": {"a.npz": {"path": "a.npz", "sha256": "0" * 64}},
+    "shape": [8, 8],
+}
 EDITED_KEYS = {
     "toy.surrogate.hidden": ([3], train_toy("relax") + tune("relax") + TOY_FIGURES + THEORY),
     "toy.surrogate.temperature": (
@@ -33,6 +38,8 @@ EDITED_KEYS = {
     "toy.relaxation.theta": (0.4, [*tune(*TUNED), "figure_2", "all"]),
     "vae.variance.draws": (4, [*VARIANCE, "figure_4", "all"]),
     "vae.surrogate.hidden": ([4], [*train_vae("relax"), *VARIANCE, *VAE_FIGURES]),
+    "data.mirror": ("elsewhere", []),
+    "data.sets": ({"mine": UNUSED}, []),
     "vae.evaluation_samples": (2, [*train_vae(*VAE), *VARIANCE, *VAE_FIGURES]),
 }
 EDITED_FILES = {
@@ -48,6 +55,9 @@ EDITED_FILES = {
     "figures/vae.py": ["figure_3", "figure_4", "all"],
     "problems/theory.py": [*THEORY, "all"],
     "data.py": ["prepare_data", *train_vae(*VAE), *VARIANCE, *VAE_FIGURES],
+    "preparation.py": ["prepare_data", *train_vae(*VAE), *VARIANCE, *VAE_FIGURES],
+    "downloads.py": [],
+    "datasets.py": [],
     "problems/vae_variance.py": [*VARIANCE, "figure_4", "all"],
 }
 

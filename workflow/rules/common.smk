@@ -1,7 +1,9 @@
 # What the other files here share. Light imports only: every job parses this again.
 from relax.config import check_config
+from relax.datasets import data_sets, preparation
 from relax.errors import ConfigError
 from relax.registry import REGISTRY
+from relax.pins import pin_of
 from relax.sources import package_sources
 
 try:
@@ -18,13 +20,15 @@ RESULTS = f"results/{SUBFOLDER}".rstrip("/")
 FIGURES = f"figures/{SUBFOLDER}".rstrip("/")
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
+DATA_SETS = data_sets(config)
 
 
 wildcard_constraints:
     target=r"[0-9][0-9.e+-]*",
     learning_rate=r"[0-9][0-9.e+-]*",
     estimator="|".join(REGISTRY),
-    dataset="[a-z0-9_]+",
+    dataset="|".join(DATA_SETS),
+    file="[^/]+",
     model="[a-z0-9]+",
     first="[0-9]+",
     last="[0-9]+",

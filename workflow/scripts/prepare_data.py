@@ -1,12 +1,17 @@
-"""Prepare a data set."""
+"""Prepare a data set from its files."""
 
-from relax.data import prepare
 from relax.jobs import job
+from relax.preparation import prepare
 
 
 def main(snakemake):
     with job(snakemake.log[0]):
-        prepare(snakemake.wildcards.dataset, snakemake.output.images)
+        prepare(
+            snakemake.wildcards.dataset,
+            snakemake.params.declaration,
+            snakemake.input.files,
+            snakemake.output.images,
+        )
 
 
 if __name__ == "__main__":

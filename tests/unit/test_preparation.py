@@ -1,0 +1,275 @@
+"""Data sets: what is declared becomes images of 0 and 1, and bad input is named."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from scipy.io import loadmat, savemat
+
+from relax.data import load_images
+from relax.datasets import data_sets, preparation
+from relax.errors import DataError
+from relax.pins import digest
+from relax.preparation import prepare
+from relax.streams import generator
+
+BUILT_IN = data_sets({"data": {"sets": {}}})
+STAND_IN = yaml.safe_load(
+    (Path(__file__).parents[1] / "workflow" / "mirror.yaml").read_text(encoding="utf-8")
+)
+SMALL = data_sets(STAND_IN)["omniglot_small"]
+
+
+def prepared(tmp_path, declaration, *files):
+    """The arrays of a data set that is prepared from these files; defaults and pins filled in."""
+    pins = {path.name: {"sha256": digest(path, "sha256")} for path in files}
+    declared = data_sets({"data": {"sets": {"mine": {"files": pins} | declaration}}})["mine"]
+    prepare("mine", preparation(declared), files, tmp_path / "mine.npz")
+    load_images(tmp_path / "mine.npz")
+    with np.load(tmp_path / "mine.npz") as file:
+        return dict(file)
+
+
+def write(path, arrays):
+    if path.suffix == ".npz":
+        np.savez(path, **arrays)
+    else:
+        savemat(path, arrays)
+    return path
+
+
+def test_digits_are_the_real_ones(tmp_path):
+    """By content: the default preset's results are made with these."""
+    prepare("digits", preparation(BUILT_IN["digits"]), [], tmp_path / "digits.npz")
+    images = load_images(tmp_path / "digits.npz")
+    assert [len(s) for s in (images.train, images.valid, images.test)] == [1437, 180, 180]
+    assert images.shape == (8, 8)
+    rows = {bytes(row) for row in images.train.numpy().astype(np.uint8)}
+    assert len(rows) > 1300  # real images, not one repeated
+    content = np.concatenate([images.train, images.valid, images.test]).astype(np.uint8)
+    assert hashlib.sha256(content).hexdigest() == DIGITS
+    prepare("digits", preparation(BUILT_IN["digits"]), [], tmp_path / "again.npz")
+    assert (tmp_path / "digits.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
+
+
+DIGITS = "001cd7e071b654b71c735766f12262d7d472d1890571577101728c2fd302561e"
+
+
+RNG = np.random.default_rng(0)
+SPLIT = {
+    split: RNG.integers(0, 2, (n, 6)) for split, n in (("train", 9), ("valid", 4), ("test", 3))
+}
+PLAIN = {"format": "npz", "shape": [2, 3]}
+
+
+@pytest.mark.parametrize("kind", [np.uint8, bool, np.float32, np.int64])
+def test_arrays_of_0_and_1_are_taken_as_they_are(tmp_path, kind):
+    """With the keys train, valid and test, format and shape are all there is to declare."""
+    arrays = {name: array.astype(kind) for name, array in SPLIT.items()}
+    result = prepared(tmp_path, PLAIN, write(tmp_path / "a.npz", arrays))
+    for name, array in SPLIT.items():
+        assert result[name].dtype == np.uint8
+        np.testing.assert_array_equal(result[name], array)
+    assert result["shape"].tolist() == [2, 3]
+
+
+def test_a_file_a_split(tmp_path):
+    """As MNIST has them: one key, three files, here Matlab's."""
+    files = [write(tmp_path / f"{name}.mat", {"X": array}) for name, array in SPLIT.items()]
+    splits = {name: {"file": f"{name}.mat", "key": "X"} for name in SPLIT}
+    result = prepared(tmp_path, PLAIN | {"format": "matlab", "splits": splits}, *files)
+    for name, array in SPLIT.items():
+        np.testing.assert_array_equal(result[name], array)
+
+
+@pytest.mark.parametrize("images", ["rows", "columns"])
+@pytest.mark.parametrize("pixels", ["row_major", "column_major"])
+@pytest.mark.parametrize("suffix", ["npz", "mat"])
+def test_orientation(tmp_path, images, pixels, suffix):
+    """However they lie in the file, images come out upright, pixels row by row."""
+    arrays = {}
+    for name, array in SPLIT.items():
+        upright = array.reshape(-1, 2, 3)
+        flat = upright if pixels == "row_major" else upright.transpose(0, 2, 1)
+        flat = flat.reshape(len(array), 6)
+        arrays[name] = flat if images == "rows" else flat.T
+    declaration = {"format": "npz" if suffix == "npz" else "matlab", "shape": [2, 3]}
+    path = write(tmp_path / f"a.{suffix}", arrays)
+    result = prepared(tmp_path, declaration | {"images": images, "pixels": pixels}, path)
+    for name, array in SPLIT.items():
+        np.testing.assert_array_equal(result[name], array)
+
+
+def test_held_out_images_are_the_end_of_a_fixed_permutation(tmp_path):
+    """The test set's come off first, then the validation set's; every image is in one split."""
+    images = np.eye(12, dtype=int)[:, :12]
+    splits = {"train": {"key": "x"}, "valid": {"held_out": 3}, "test": {"held_out": 2}}
+    path = write(tmp_path / "a.npz", {"x": images})
+    result = prepared(tmp_path, {"format": "npz", "shape": [3, 4], "splits": splits}, path)
+    order = generator(0, "split").permutation(12)
+    for name, part in (("train", order[:7]), ("valid", order[7:10]), ("test", order[10:])):
+        np.testing.assert_array_equal(result[name].argmax(1), part)
+
+
+def test_a_threshold_is_at_one_half(tmp_path):
+    levels = np.array([[0, 0.49, 0.5, 0.51, 1, 0.25]])
+    path = write(tmp_path / "a.npz", dict.fromkeys(SPLIT, levels))
+    result = prepared(tmp_path, PLAIN | {"binarize": "threshold"}, path)
+    assert result["train"].tolist() == [[0, 0, 1, 1, 1, 0]]
+
+
+def test_a_stochastic_pixel_is_on_with_its_level_as_probability(tmp_path):
+    """Each level's frequency, 5 standard errors wide; 0 is never on and 1 always; once drawn."""
+    levels = np.tile([0, 0.1, 0.5, 0.9, 1, 0.25], (4000, 1))
+    path = write(tmp_path / "a.npz", dict.fromkeys(SPLIT, levels))
+    result = prepared(tmp_path, PLAIN | {"binarize": "stochastic"}, path)
+    for split in SPLIT:
+        error = np.sqrt(levels[0] * (1 - levels[0]) / 4000)
+        assert (abs(result[split].mean(0) - levels[0]) <= 5 * error).all()
+    assert not np.array_equal(result["train"], result["test"])  # drawn apart
+    again = prepared(tmp_path, PLAIN | {"binarize": "stochastic"}, path)
+    np.testing.assert_array_equal(result["train"], again["train"])
+
+
+@pytest.fixture(scope="module")
+def small(mirror, tmp_path_factory):
+    """The stand-in, prepared, and what is in its file."""
+    path = tmp_path_factory.mktemp("small") / "omniglot_small.npz"
+    (name,) = SMALL["files"]
+    prepare("omniglot_small", preparation(SMALL), [mirror / name], path)
+    with np.load(path) as file:
+        return dict(file), loadmat(mirror / name, variable_names=["data", "testdata"])
+
+
+def test_the_stand_in_is_declared_as_omniglot_is():
+    """All that differs is the file and how many images are held out: so the one tests the other."""
+    omniglot = BUILT_IN["omniglot"]
+    assert list(omniglot["files"]) == ["chardata.mat"]
+    assert omniglot["splits"]["valid"] == {"held_out": 1345}
+    files = {"data": "omniglot_small_chardata.mat", "testdata": "omniglot_small_chardata.mat"}
+    assert SMALL["splits"]["train"] == {"key": "data", "file": files["data"]}
+    for key in ("format", "shape", "images", "pixels", "binarize"):
+        assert SMALL[key] == omniglot[key]
+    for split in ("train", "test"):
+        assert SMALL["splits"][split]["key"] == omniglot["splits"][split]["key"]
+
+
+def test_omniglots_loader_splits_and_binarizes(small):
+    """Counts, and the frequency of ones among all pixels of a kind of level."""
+    arrays, raw = small
+    assert [len(arrays[s]) for s in ("train", "valid", "test")] == [3285, 345, 1210]
+    assert arrays["shape"].tolist() == [28, 28]
+    levels = raw["testdata"].T.reshape(-1, 28, 28).transpose(0, 2, 1).reshape(-1, 784)
+    test = arrays["test"]
+    assert not test[levels == 0].any()
+    assert test[levels == 1].all()
+    between = (levels > 0) & (levels < 1)
+    p = levels[between]
+    assert between.sum() > 10_000
+    assert abs((test[between] - p).sum()) < 5 * np.sqrt((p * (1 - p)).sum())
+    assert abs(((test[between] - p) * p).sum()) < 5 * np.sqrt((p**3 * (1 - p)).sum())
+
+
+def test_omniglots_images_are_upright(small):
+    """Column by column in the file, row by row here: thresholded at both ends they are the same."""
+    arrays, raw = small
+    order = generator(0, "split").permutation(3630)
+    for image, source in ((arrays["train"][0], order[0]), (arrays["valid"][-1], order[-1])):
+        upright = raw["data"][:, source].reshape(28, 28, order="F")
+        certain = (upright == 0) | (upright == 1)
+        assert not np.array_equal(upright, upright.T)
+        np.testing.assert_array_equal(image.reshape(28, 28)[certain], upright[certain])
+
+
+BAD = {
+    "above": (
+        {"valid": SPLIT["valid"] * 255.0},
+        r"'valid' has values outside \[0, 1\]: from 0.0 to",
+    ),
+    "below": ({"train": SPLIT["train"] - 2}, r"'train' has values outside \[0, 1\]: from -2 to -1"),
+    "nan": ({"test": np.full((2, 6), np.nan)}, "'test' has values that are not finite numbers"),
+    "grey": ({"test": np.full((2, 6), 0.5)}, "'test' has grey levels.* 'binarize' to threshold or"),
+    "empty": ({"train": np.zeros((0, 6))}, "'train' is empty"),
+    "pixels": ({"valid": np.zeros((6, 5))}, r"'valid' should be \[image, 6\].* it is \[6, 5\]"),
+    "3-d": ({"train": np.zeros((4, 2, 3))}, r"'train' should be \[image, 6\].*it is \[4, 2, 3\]"),
+    "text": ({"train": np.array([["a"] * 6])}, "'train' is not an array of plain numbers"),
+    "complex": ({"train": np.zeros((3, 6), complex)}, "'train' is not an array of plain numbers"),
+}
+
+
+@pytest.mark.parametrize("suffix", ["npz", "mat"])
+@pytest.mark.parametrize("case", BAD)
+def test_bad_images_are_named(tmp_path, case, suffix):
+    """File, array and reason; and no prepared file, but the earlier one if there is one."""
+    change, reason = BAD[case]
+    path = write(tmp_path / f"bad.{suffix}", SPLIT | change)
+    (tmp_path / "mine.npz").write_bytes(b"earlier")
+    declaration = PLAIN | {"format": "npz" if suffix == "npz" else "matlab"}
+    with pytest.raises(DataError, match=rf"bad\.{suffix}: {reason}"):
+        prepared(tmp_path, declaration, path)
+    assert (tmp_path / "mine.npz").read_bytes() == b"earlier"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_columns_of_the_wrong_length_are_named(tmp_path):
+    path = write(tmp_path / "a.mat", SPLIT)
+    with pytest.raises(DataError, match=r"'train' should be \[6, image\], for images of 2x3"):
+        prepared(tmp_path, PLAIN | {"format": "matlab", "images": "columns"}, path)
+
+
+def test_a_key_that_is_not_there_is_named(tmp_path):
+    splits = {"valid": {"key": "validation"}}
+    for suffix, kind in (("npz", "npz"), ("mat", "matlab")):
+        path = write(tmp_path / f"a.{suffix}", SPLIT)
+        with pytest.raises(DataError, match="no array 'validation'; it has: train, valid, test"):
+            prepared(tmp_path, PLAIN | {"format": kind, "splits": splits}, path)
+    with pytest.raises(DataError, match="scikit-learn's digits has no array 'train'"):
+        prepared(tmp_path, {"format": "digits", "shape": [8, 8]})
+
+
+@pytest.mark.parametrize("held_out", [9, 10])
+def test_more_held_out_than_there_is_is_named(tmp_path, held_out):
+    path = write(tmp_path / "a.npz", SPLIT)
+    splits = {"valid": {"held_out": held_out}}
+    with pytest.raises(DataError, match=f"mine: {held_out} images .* training set of 9"):
+        prepared(tmp_path, PLAIN | {"splits": splits}, path)
+
+
+def damage(data):
+    return [b"", data[: len(data) // 2], b"not at all of this format" * 20, data[:200] + data[300:]]
+
+
+@pytest.mark.parametrize("which", range(4))
+@pytest.mark.parametrize(("suffix", "kind"), [("npz", "npz"), ("mat", "matlab")])
+def test_a_file_of_another_kind_is_named(tmp_path, suffix, kind, which):
+    """As pinned, and still not readable: the declared format or the file is wrong."""
+    path = write(tmp_path / f"a.{suffix}", SPLIT)
+    path.write_bytes(damage(path.read_bytes())[which])
+    with pytest.raises(DataError, match=rf"a\.{suffix} is not a readable"):
+        prepared(tmp_path, PLAIN | {"format": kind}, path)
+    assert not (tmp_path / "mine.npz").exists()
+
+
+def test_newer_matlab_files_are_named(tmp_path):
+    """Matlab's v7.3 is another format: the message says how to save the older one."""
+    path = tmp_path / "a.mat"
+    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x89HDF\r\n\x1a\n" * 9)
+    with pytest.raises(DataError, match=r"a\.mat is a Matlab v7\.3 file; save it as v5"):
+        prepared(tmp_path, PLAIN | {"format": "matlab"}, path)
+
+
+def test_a_file_that_changed_after_its_download_is_named(tmp_path):
+    """The pin is checked where the file is read, too."""
+    path = write(tmp_path / "a.npz", SPLIT)
+    declared = PLAIN | {"files": {"a.npz": {"sha256": "0" * 64}}}
+    with pytest.raises(DataError, match=r"a\.npz is not the pinned file"):
+        prepared(tmp_path, declared, path)
+
+
+def test_an_address_decides_nothing_of_the_images():
+    """What the preparation depends on: the pins, not where the files come from."""
+    for name, declaration in BUILT_IN.items():
+        assert "http" not in str(preparation(declaration)), name
+    assert "http" in str(BUILT_IN["mnist"])
