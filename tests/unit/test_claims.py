@@ -297,6 +297,13 @@ def test_every_table_with_one_seed_leaves_exact_claims_only():
     assert len(tested) == 7 + 2 + 2 + 2
 
 
+def test_a_run_shorter_than_an_epoch_has_no_training_elbo():
+    """Empty values are missing data, not zeros."""
+    found = verdicts(training=training().assign(train_elbo=np.nan))
+    assert found[f"RELAX has a better training ELBO than REBAR {VAE}"] == NOT_TESTED
+    assert found[f"RELAX has a better validation ELBO than REBAR {VAE}"] == REPRODUCED
+
+
 def test_one_checkpoint_out_of_line_fails_the_claim_about_all():
     """And not the claim about the last."""
     found = verdicts(variance=variance(first={"relax": 0.02}))
