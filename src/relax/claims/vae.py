@@ -100,7 +100,7 @@ def less_variance(tables):
             yield row(
                 f"{label(name)} has less variance than {label(other)} on {_name(problem)}, {words}",
                 "abstract, section 4.2" if name == "relax" else "sections 1, 2.3",
-                statistic + ("; highest over checkpoints" if which == "all" else ""),
+                statistic + ("; worst checkpoint" if which == "all" else ""),
                 "interval below 0" + (" at every checkpoint" if which == "all" else ""),
                 "fig4_vae_variance",
                 None if rows is None else _gap(rows, name, other),
