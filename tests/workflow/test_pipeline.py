@@ -146,8 +146,11 @@ def test_jobs_declare_every_source_that_they_load(tiny, rule):
     notes = [note for note in tiny.notes if note["rule"] == rule]
     assert notes
     for note in notes:
-        # The packages' __init__ files say what is in them and hold no code that a result needs.
+        # The packages' __init__ files hold no code that a result needs; what a run takes from the
+        # registry is named by its rule, so that a new estimator reruns nothing.
         loaded = {path for path in note["loaded"] if not path.endswith("__init__.py")}
+        if not rule.startswith(("figure", "table")):
+            loaded = {path for path in loaded if not path.endswith("relax/registry.py")}
         assert loaded
         assert loaded <= set(note["declared"])
 

@@ -142,3 +142,13 @@ def test_a_seed_does_not_depend_on_its_company(tiny, second, tmp_path):
     together = pd.read_csv(tiny.path / "results/tiny/toy/t0.45/relax/seeds0-1.csv")
     assert together.loc[together.step == 40, "theta"].nunique() == 2  # the seeds do differ
     pd.testing.assert_frame_equal(alone, together, rtol=1e-9, atol=1e-12)
+
+
+def test_a_new_estimator_reruns_no_training(built_copy):
+    """A line more in the registry, or another label: figures and tables alone read it."""
+    registry = built_copy.path / "src" / "relax" / "registry.py"
+    text = registry.read_text(encoding="utf-8")
+    registry.write_text(text.replace('"REINFORCE"', '"score function"'), encoding="utf-8")
+    planned = built_copy.planned()
+    assert "figure_1" in planned
+    assert not [job for job in planned if job.startswith(("train", "tune", "measure", "theory"))]

@@ -16,10 +16,12 @@ COLUMNS = {
         "estimator target noise theta seed u value unscaled exact_variance"
     ),
     "vae/*/*/*/*/*/training.csv": (
-        "dataset model estimator learning_rate noise seed step epoch train_elbo valid_elbo"
+        "dataset model estimator learning_rate noise direct_gradient seed step epoch "
+        "train_elbo valid_elbo"
     ),
     "vae/*/*/*/*/*/variance.csv": (
-        "dataset model trajectory learning_rate noise estimator seed step encoder_variance "
+        "dataset model trajectory learning_rate noise direct_gradient estimator seed step "
+        "encoder_variance "
         "logit_variance"
     ),
     "tables/toy.csv": (
