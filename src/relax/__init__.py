@@ -32,6 +32,7 @@ _HOME = {
     "enumerate_gradient": "exact",
     "exact_moments": "exact",
     "least_variance": "optimal",
+    "best_scale": "optimal",
     "ProductBasis": "optimal",
     "RelaxError": "errors",
 }
