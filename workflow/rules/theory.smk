@@ -28,7 +28,12 @@ rule theory:
         relaxations=THEORY_TABLES[2],
         terms=THEORY_TABLES[3],
         eta=THEORY_TABLES[4],
-        latents=THEORY_TABLES[5],
+        latents=report(
+            THEORY_TABLES[5],
+            caption="../report/table_latents.rst",
+            category="Optimal relaxation",
+            labels={"what": "table", "name": "least variances"},
+        ),
         equations=THEORY_TABLES[6],
     log:
         f"{LOGS}/theory.log",
