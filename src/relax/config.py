@@ -105,29 +105,25 @@ def _check_beyond_schema(config):
     """What a schema cannot say: finite numbers, and keys that depend on each other."""
     messages = [f"  {key}: must be finite; got {value}" for key, value in _not_finite(config)]
     messages += [f"  {key}: {mistake}" for key, mistake in mistakes(config)]
-    for section, latents in (("toy", 1), ("vae", config["vae"]["latents"])):
-        able = estimator_names(latents)
-        wanted = {f"{section}.estimators": config[section]["estimators"]}
-        if section == "vae":
-            wanted["vae.variance.trajectory"] = [config["vae"]["variance"]["trajectory"]]
-        else:
-            wanted["toy.relaxation.estimators"] = config["toy"]["relaxation"]["estimators"]
-        messages += [
-            f"  {key}: '{name}' takes at most {REGISTRY[name].max_latents} latents and {section} "
-            f"has {latents}; allowed here: {', '.join(able)}"
-            for key, names in wanted.items()
-            for name in names
-            if name not in able
-        ]
+    latents, trajectory = config["vae"]["latents"], config["vae"]["variance"]["trajectory"]
+    able = estimator_names(latents)
+    wanted = [("vae.estimators", name) for name in config["vae"]["estimators"]]
+    messages += [
+        f"  {key}: '{name}' takes at most {REGISTRY[name].max_latents} latents and vae "
+        f"has {latents}; allowed here: {', '.join(able)}"
+        for key, name in [*wanted, ("vae.variance.trajectory", trajectory)]
+        if name not in able
+    ]
     if config["preset"] in RESERVED:
         messages.append(
             f"  preset: '{config['preset']}' is a folder of the default preset; take another name"
         )
-    if "\n" in config["preset"]:
-        messages.append("  preset: must be one line")
-    targets = [*config["toy"]["targets"], *config["theory"]["targets"]]
-    if any(target == 0 and math.copysign(1, target) < 0 for target in targets):
-        messages.append("  targets: must be 0 or more; got -0.0")
+    messages += [
+        f"  {section}.targets[{index}]: must be 0 or more; got -0.0"
+        for section in ("toy", "theory")
+        for index, target in enumerate(config[section]["targets"])
+        if target == 0 and math.copysign(1, target) < 0
+    ]
     tuned = config["toy"]["relaxation"]["estimators"]
     messages += [
         f"  toy.relaxation.estimators: '{name}' learns nothing; allowed here: "
@@ -135,7 +131,6 @@ def _check_beyond_schema(config):
         for name in tuned
         if not REGISTRY[name].learns
     ]
-    trajectory = config["vae"]["variance"]["trajectory"]
     if trajectory not in config["vae"]["estimators"]:
         messages.append(
             f"  vae.variance.trajectory: must be one of vae.estimators "

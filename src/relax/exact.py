@@ -6,11 +6,12 @@ from functools import cache
 import torch
 
 from relax.errors import ConfigError
+from relax.registry import REGISTRY
 from relax.relaxations import BERNOULLI
 from relax.streams import Noise
 from relax.variance import Moments
 
-MAX_LATENTS = 16
+MAX_LATENTS = REGISTRY["exact"].max_latents
 OPEN_UNIT = (2.0**-53, 1 - 2.0**-53)  # float64 uniforms whose logit is finite
 
 
@@ -82,7 +83,7 @@ def _grid(latents, count):
     return points.clamp(*OPEN_UNIT), products
 
 
-def _noise_given(logits, b, v):
+def noise_given(logits, b, v):
     """The u that gives this b, from uniform v: the conditional law of u given b."""
     theta = torch.sigmoid(logits)
     return torch.where(b > 0.5, v * theta + (1 - theta), v * (1 - theta)).clamp(*OPEN_UNIT)
@@ -102,7 +103,7 @@ def centred_lines(estimator, surrogate, cost, logits, noise, nodes):
 
         def gradient(u_given, v_fresh, b=b):
             wide = logits.expand_as(u_given)
-            u = _noise_given(wide, b.expand_as(wide), u_given)
+            u = noise_given(wide, b.expand_as(wide), u_given)
             pair = Noise(u, v_fresh if noise == "independent" else None)
             return estimator.estimate(surrogate, cost, wide, pair).gradient.detach()
 

@@ -23,6 +23,24 @@ from relax.exact import centred_lines, exact_moments
 from relax.surrogates import Surrogate, ZeroSurrogate
 
 
+def no_cost(b):
+    """f = 0, which leaves of the formula what c makes of it."""
+    return b.new_zeros(b.shape[:2])
+
+
+def _pieces(surrogate, cost, logits, noise, nodes, replicas=None):
+    """For every b: its probability, E[H|b], the centred lines of H, their weights, and G.
+
+    H and G have the replicas of `logits`; with `replicas` H has so many, all at the one logits.
+    """
+    formula = Estimator()
+    wide = logits if replicas is None else logits.expand(replicas, -1, -1)
+    of_h = centred_lines(formula, surrogate, no_cost, wide, noise, nodes)
+    of_g = centred_lines(formula, ZeroSurrogate(), cost, logits, noise, nodes)
+    for (probability, mean, lines, weights), (_, score_term, _, _) in zip(of_h, of_g, strict=True):
+        yield probability, mean, lines, weights, score_term
+
+
 class ProductBasis(Surrogate):
     """Products over latents of Chebyshev polynomials in 2σ(z) - 1; replica k is function φ_k.
 
@@ -85,21 +103,16 @@ def best_scale(surrogate, cost, logits, noise="independent", nodes=None):
         cost: f; c_1 may evaluate it.
         logits: [replica, 1, latent], float64.
     """
-    formula = Estimator()
-    bound = Bound(surrogate, cost)
+    logits = logits.detach()
     square, product = 0.0, 0.0
-    pieces = zip(
-        centred_lines(formula, bound, _no_cost, logits.detach(), noise, nodes),
-        centred_lines(formula, ZeroSurrogate(), cost, logits.detach(), noise, nodes),
-        strict=True,
-    )
-    for (probability, mean, lines, weights), (_, score_term, _, _) in pieces:
+    pieces = _pieces(Bound(surrogate, cost), cost, logits, noise, nodes)
+    for probability, mean, lines, weights, score_term in pieces:
         second = mean.square().sum(-1)
         for line in lines:
             second = second + torch.einsum("rnl,n->r", line.square(), weights)
         square = square + probability * second
         product = product + probability * (mean * score_term).sum(-1)
-    plain = exact_moments(formula, ZeroSurrogate(), cost, logits, noise, nodes).variance.sum(-1)
+    plain = exact_moments(Estimator(), ZeroSurrogate(), cost, logits, noise, nodes).variance.sum(-1)
     return BestScale(-product / square, plain - product.square() / square)
 
 
@@ -126,16 +139,9 @@ def least_variance(basis, cost, logits, noise="independent", nodes=None):
     """
     if logits.shape[:2] != (1, 1):
         raise ConfigError(f"logits must be [1, 1, latent]; got {list(logits.shape)}")
-    formula = Estimator()
-    wide = logits.detach().expand(len(basis), -1, -1)
     a, r = 0.0, 0.0
-    # f = 0 leaves H_k alone. G depends on b only; its mean given b comes with c = 0.
-    pieces = zip(
-        centred_lines(formula, basis, _no_cost, wide, noise, nodes),
-        centred_lines(formula, ZeroSurrogate(), cost, logits.detach(), noise, nodes),
-        strict=True,
-    )
-    for (probability, mean, lines, weights), (_, score_term, _, _) in pieces:
+    pieces = _pieces(basis, cost, logits.detach(), noise, nodes, replicas=len(basis))
+    for probability, mean, lines, weights, score_term in pieces:
         moment = mean @ mean.T
         for line in lines:
             flat = (line * weights.sqrt().view(1, -1, 1)).flatten(1)
@@ -146,11 +152,7 @@ def least_variance(basis, cost, logits, noise="independent", nodes=None):
     w = -torch.linalg.pinv(a, rtol=1e-13, hermitian=True) @ r
     surrogate = LinearSurrogate(basis, w.unsqueeze(-1))
     variance, plain = (
-        exact_moments(formula, c, cost, logits, noise, nodes).variance.sum().item()
+        exact_moments(Estimator(), c, cost, logits, noise, nodes).variance.sum().item()
         for c in (surrogate, ZeroSurrogate())
     )
     return LeastVariance(surrogate, variance, plain)
-
-
-def _no_cost(b):
-    return b.new_zeros(b.shape[:2])

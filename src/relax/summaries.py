@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from relax.registry import REGISTRY
+
 # Published loss at step 10,000 of the toy problem (read off the published figure).
 PUBLISHED_TOY_LOSS = {
     (0.499, "reinforce"): 0.25,
@@ -19,8 +21,6 @@ def log_variance(variance):
 
 def in_registry_order(table, *keys):
     """Rows sorted by `keys`, with estimators in the order of the registry."""
-    from relax.registry import REGISTRY
-
     order = {name: index for index, name in enumerate(REGISTRY)}
     return table.sort_values(
         list(keys),

@@ -19,6 +19,13 @@ MISTAKES = [
     ("vea: {}", "vea: unknown key; did you mean 'vae'?", "preset, data, toy, theory, vae"),
     ("toy:", "toy: must be a block of keys"),
     ("toy.surrogate: 3", "toy.surrogate: must be a block of keys; got 3"),
+    ("preset: logs", "preset: 'logs' is a folder of the default preset"),
+    ('preset: "a\\n"', "preset: must be made of"),
+    ("theory.targets: [0.3, -0.0]", "theory.targets[1]: must be 0 or more; got -0.0"),
+    (
+        "toy.relaxation.estimators: [concrete]",
+        "'concrete' learns nothing; allowed here: rebar, relax",
+    ),
     ("toy.steps: many", "toy.steps: must be a whole number; got 'many'"),
     ("toy.steps: 10.5", "toy.steps: must be a whole number; got 10.5"),
     ("toy.steps: 1.0e+3", "toy.steps: must be a whole number; got 1000.0"),

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from relax.estimators.formula import Estimate, Estimator
-from relax.exact import enumerate_gradient, exact_moments, logistic_nodes
+from relax.exact import enumerate_gradient, exact_moments, logistic_nodes, noise_given
 from relax.optimal import best_scale
 from relax.problems.toy import squared_distance
 from relax.registry import REGISTRY, load_estimator
@@ -119,7 +119,7 @@ def _variance_slopes(surrogate, parameter, cost, logits, kind, variance, step=1e
     wide = logits.expand(-1, u_given.shape[1], -1)
     theta, expected = torch.sigmoid(logits), 0.0
     for one in (0.0, 1.0):
-        u = u_given * (theta if one else 1 - theta) + (1 - theta if one else 0.0)
+        u = noise_given(wide, torch.full_like(wide, one), u_given)
         noise = Noise(u, v.expand_as(u) if kind == "independent" else None)
         g = Estimator().estimate(surrogate, cost, wide, noise).gradient.squeeze(-1)
         probability = (theta if one else 1 - theta).flatten()

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from relax.exact import enumerate_gradient, exact_moments
-from relax.optimal import ProductBasis, best_scale, least_variance
+from relax.optimal import ProductBasis, best_scale, least_variance, no_cost
 from relax.problems.equations import equations
 from relax.problems.toy import ToySettings, squared_distance, tune
 from relax.registry import load_estimator
@@ -225,15 +225,12 @@ def terms(surrogate, cost, logits, of_theta, target, settings, samples=10_000, b
     wide = logits.expand(-1, samples, -1)
     noise = Noise(u.expand_as(wide), v.expand_as(wide) if settings.noise == "independent" else None)
 
-    def nothing(b):
-        return b.new_zeros(b.shape[:2])
-
     # The formula is linear in f and in c: its terms are the formula with the rest left out.
     with torch.no_grad():
         parts = {
             "score of f": REINFORCE.estimate(ZeroSurrogate(), cost, wide, noise),
-            "score of c": RELAX.estimate(_ValueOnly(surrogate), nothing, wide, noise),
-            "both of c": RELAX.estimate(surrogate, nothing, wide, noise),
+            "score of c": RELAX.estimate(_ValueOnly(surrogate), no_cost, wide, noise),
+            "both of c": RELAX.estimate(surrogate, no_cost, wide, noise),
             "estimate": RELAX.estimate(surrogate, cost, wide, noise),
         }
     values = {name: part.gradient[row].flatten().numpy() for name, part in parts.items()}

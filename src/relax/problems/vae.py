@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
+from relax.relaxations import BERNOULLI
 from relax.replicas import StackedLinear
 
 
@@ -60,11 +61,11 @@ class LinearVAE(nn.Module):
 
 
 def direct_gradient(logits, b):
-    """∂f/∂logits at fixed b, through log q(b|x): b - σ(logits).
+    """∂f/∂logits at fixed b, through log q(b|x): the score, b - σ(logits).
 
     Its expectation is zero; it is added because the published estimators carry it.
     """
-    return b - torch.sigmoid(logits.detach())
+    return BERNOULLI.score(logits.detach(), b)
 
 
 MODELS = {"linear1": LinearVAE}
