@@ -125,11 +125,12 @@ def _check_beyond_schema(config):
         if target == 0 and math.copysign(1, target) < 0
     ]
     tuned = config["toy"]["relaxation"]["estimators"]
+    drawable = [name for name, entry in REGISTRY.items() if entry.learns and entry.of_z]
     messages += [
-        f"  toy.relaxation.estimators: '{name}' learns nothing; allowed here: "
-        f"{', '.join(n for n in REGISTRY if REGISTRY[n].learns)}"
+        f"  toy.relaxation.estimators: '{name}' learns no function of z; allowed here: "
+        f"{', '.join(drawable)}"
         for name in tuned
-        if not REGISTRY[name].learns
+        if name not in drawable
     ]
     if trajectory not in config["vae"]["estimators"]:
         messages.append(

@@ -21,6 +21,7 @@ class Entry(NamedTuple):
     reads: tuple[str, ...] = ()
     learns: bool = False  # whether its surrogate has parameters φ
     unbiased: bool = True  # whether its mean is the true gradient; the tests hold it to its word
+    of_z: bool = True  # whether its control variate is a function of z alone, to be drawn over u
     max_latents: int | None = None  # the most latents it can handle; None: any number
 
 
@@ -35,6 +36,8 @@ REGISTRY = {
     "relax": Entry(
         "relax.estimators.relax", "RELAX", (*NETWORK, "temperature", "scale"), learns=True
     ),
+    "nvil": Entry("relax.estimators.nvil", "NVIL", ("hidden", "activation"), learns=True),
+    "muprop": Entry("relax.estimators.muprop", "MuProp", ("scale",), learns=True, of_z=False),
 }
 
 

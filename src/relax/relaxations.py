@@ -35,6 +35,10 @@ class Bernoulli:
         """b = 1[z > 0], as 0. and 1."""
         return (z > 0).to(z.dtype)
 
+    def hard_sample(self, logits, u):
+        """b from u, in one go."""
+        return self.threshold(self.sample(logits, u))
+
     def sample_given(self, logits, b, v):
         """z~ given b by fresh noise v, and its derivative in the logits.
 

@@ -4,6 +4,8 @@ Every tensor carries a leading axis [replica]. Replicas are trained side by side
 the case of length 1.
 """
 
+import itertools
+
 import numpy as np
 import torch
 from torch import nn
@@ -37,3 +39,24 @@ class StackedLinear(nn.Module):
 
     def forward(self, x):
         return torch.baddbmm(self.bias, x, self.weight)
+
+
+class StackedMLP(nn.Module):
+    """Multilayer perceptrons side by side: [replica, batch, widths[0]] -> [..., widths[-1]].
+
+    With two widths it is one linear map; between layers stands `activation`.
+    """
+
+    def __init__(self, widths, generators, dtype=torch.float32, activation=torch.tanh):
+        super().__init__()
+        self.activation = activation
+        self.layers = nn.ModuleList(
+            StackedLinear(inputs, outputs, generators, dtype)
+            for inputs, outputs in itertools.pairwise(widths)
+        )
+
+    def forward(self, x):
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = self.activation(layer(x))
+        return last(x)

@@ -20,6 +20,12 @@ _PURPOSES = (
     "tuning",
     "variance",
     "binarization",
+    "tuning order",
+    "variance order",
+    "pretraining order",
+    "pretraining",
+    "bound",
+    "pictures",
 )
 
 

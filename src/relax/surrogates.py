@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from relax.replicas import StackedLinear
+from relax.replicas import StackedLinear, StackedMLP
 
 # An activation, and its derivative as a function of the input a and the output h.
 ACTIVATIONS = {
@@ -48,6 +48,13 @@ class SurrogateSpec:
 
 class Surrogate(nn.Module):
     """Base of the surrogates; `forward(z, cost, context)` -> c is the subclass's."""
+
+    def observe(self, cost):
+        """See the costs f(b) [replica, batch] of a step, once its estimate is made.
+
+        For running statistics; what they change takes effect from the next step on, so that c
+        never depends on the sample that it corrects.
+        """
 
     def value_and_slope(self, z, cost, context=None):
         """c(z) [replica, batch] and ∂c/∂z [replica, batch, latent].
@@ -99,8 +106,13 @@ class RelaxedCost(Surrogate):
         self.scale = nn.Parameter(scale, requires_grad=learn)
 
     def relaxed_cost(self, z, cost):
-        """f(σ(z/λ)), without the scale: [replica, batch]."""
-        return cost(self.temperature(z))
+        """f(σ(z/λ)), without the scale: [replica, batch].
+
+        Where stochastic layers follow, a cost has a method `relaxed(value, squash)`, which draws
+        them relaxed as well, at the same temperature.
+        """
+        value = self.temperature(z)
+        return cost.relaxed(value, self.temperature) if hasattr(cost, "relaxed") else cost(value)
 
     def forward(self, z, cost, context=None):
         return self.scale * self.relaxed_cost(z, cost)
@@ -155,6 +167,42 @@ class Network(Surrogate):
         return value, slope if outer is None else slope * outer
 
 
+class Baseline(Surrogate):
+    """c = m + s r(context), free of z: a multilayer perceptron in units of the cost's spread.
+
+    m is the running mean of the costs and s their running standard deviation, or 1 where that is
+    less; both forget at the rate 1 - 0.8 a step (Mnih & Gregor, 2014). Without context r is a
+    learned constant.
+    """
+
+    MEMORY = 0.8
+
+    def __init__(self, spec, generators):
+        super().__init__()
+        replicas, dtype = len(generators), spec.dtype
+        activation, _ = ACTIVATIONS[spec.activation]
+        widths = [spec.context, *spec.hidden, 1]
+        self.network = StackedMLP(widths, generators, dtype, activation) if spec.context else None
+        if self.network is None:
+            self.constant = nn.Parameter(torch.zeros(replicas, 1, dtype=dtype))
+        self.register_buffer("mean", torch.zeros(replicas, 1, dtype=dtype))
+        self.register_buffer("variance", torch.zeros(replicas, 1, dtype=dtype))
+
+    def forward(self, z, cost=None, context=None):
+        r = self.constant if self.network is None else self.network(context).squeeze(-1)
+        return (self.mean + self.variance.sqrt().clamp(min=1) * r).expand(z.shape[:2])
+
+    def value_and_slope(self, z, cost=None, context=None):
+        return self(z, cost, context), torch.zeros_like(z)
+
+    def observe(self, cost):
+        with torch.no_grad():
+            # In place: the replicas' statistics are buffers, saved with every checkpoint.
+            self.mean.lerp_(cost.mean(1, keepdim=True), 1 - self.MEMORY)
+            spread = (cost - self.mean).square().mean(1, keepdim=True)
+            self.variance.lerp_(spread, 1 - self.MEMORY)
+
+
 class Sum(Surrogate):
     """The sum of surrogates."""
 
@@ -168,3 +216,7 @@ class Sum(Surrogate):
     def value_and_slope(self, z, cost, context=None):
         pairs = [part.value_and_slope(z, cost, context) for part in self.parts]
         return tuple(sum(items) for items in zip(*pairs, strict=True))
+
+    def observe(self, cost):
+        for part in self.parts:
+            part.observe(cost)

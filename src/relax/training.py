@@ -8,7 +8,6 @@ import torch
 from tqdm import tqdm
 
 from relax.errors import NonFiniteError
-from relax.variance import variance_objective
 
 
 def adam(groups, beta2=0.999):
@@ -17,32 +16,38 @@ def adam(groups, beta2=0.999):
     It is elementwise, so every replica of the stacked parameters keeps its own moments.
 
     Args:
-        groups: pairs (parameters, learning rate); parameters that need no gradient are left out.
+        groups: tuples (parameters, learning rate) or (parameters, learning rate, weight decay);
+            parameters that need no gradient are left out. The decay adds that multiple of the
+            parameter to its gradient.
         beta2: decay of the second moment.
     """
-    learned = [
-        {"params": [p for p in parameters if p.requires_grad], "lr": rate}
-        for parameters, rate in groups
-    ]
-    learned = [group for group in learned if group["params"]]
+    learned = []
+    for parameters, rate, *decay in groups:
+        parameters = [p for p in parameters if p.requires_grad]
+        if parameters:
+            learned.append({"params": parameters, "lr": rate, "weight_decay": sum(decay)})
     return torch.optim.Adam(learned, betas=(0.9, beta2), fused=True) if learned else None
 
 
-def set_surrogate_gradient(surrogate, gradient):
-    """Give φ the gradient of the single-sample g².
+def learn_surrogates(estimator, surrogates, estimates):
+    """Give φ the gradient of the estimator's objective, and show the costs to the surrogates.
 
     `torch.autograd.grad` names φ, so nothing leaks into the model: g depends on the decoder's
     weights too, through c(z) = η f(σ(z/λ)), and a plain `.backward()` would reach them.
 
     Args:
-        surrogate: the module whose parameters are φ.
-        gradient: what the estimator returned, with its graph: [replica, batch, latent].
+        estimator: `Estimator`, whose objective each surrogate descends.
+        surrogates: modules, whose parameters are φ.
+        estimates: one `Estimate` a surrogate, made with it and with its graph.
     """
-    parameters = [p for p in surrogate.parameters() if p.requires_grad]
+    parameters = [p for s in surrogates for p in s.parameters() if p.requires_grad]
     if parameters:
-        gradients = torch.autograd.grad(variance_objective(gradient).sum(), parameters)
+        objective = sum(estimator.objective(estimate).sum() for estimate in estimates)
+        gradients = torch.autograd.grad(objective, parameters)
         for parameter, g in zip(parameters, gradients, strict=True):
             parameter.grad = g
+    for surrogate, estimate in zip(surrogates, estimates, strict=True):
+        surrogate.observe(estimate.cost.detach())
 
 
 def check_finite(*, step, seeds, estimator, **values):

@@ -11,8 +11,6 @@ from scipy import stats
 from unit.test_exact import printed_equation_9
 
 from relax.exact import enumerate_gradient
-from relax.problems.vae import LinearVAE
-from relax.problems.vae_training import encoder_estimate
 from relax.registry import REGISTRY, load_estimator
 from relax.replicas import parameter_generators
 from relax.streams import NoiseStream
@@ -24,8 +22,8 @@ SEEDS = [11, 12]  # two replicas: two sets of logits, two surrogates
 # "exact" is the truth that the others are held against; tests/unit/test_exact.py tests it.
 UNBIASED = [name for name in REGISTRY if REGISTRY[name].unbiased and name != "exact"]
 KINDS = ("independent", "coupled")
-# Coordinates tested against the truth: both problems below, every unbiased estimator and noise.
-COORDINATES = 2 * len(UNBIASED) * len(KINDS) * len(SEEDS) * LATENTS
+# Coordinates tested against the truth: every unbiased estimator and noise.
+COORDINATES = len(UNBIASED) * len(KINDS) * len(SEEDS) * LATENTS
 THRESHOLD = stats.norm.isf(FALSE_ALARM_RATE / 2 / COORDINATES)
 
 LOGITS = torch.tensor([[0.3, -0.5, 0.1], [-0.9, 0.2, 0.6]], dtype=torch.float64).unsqueeze(1)
@@ -100,38 +98,3 @@ def test_negative_control_equation_9_as_printed(kind):
         chunks=4,
     )
     assert not passes(z)
-
-
-@pytest.fixture(scope="module")
-def tiny_vae():
-    """A VAE of 4 pixels and 3 latents in float64, its image, and its exact encoder gradient."""
-    torch.manual_seed(0)
-    model = LinearVAE(
-        torch.full((4,), 0.4, dtype=torch.float64), LATENTS, parameter_generators(SEEDS)
-    )
-    with torch.no_grad():  # weights large enough that every latent matters
-        model.decoder.weight *= 2.5
-        model.prior_logits += torch.linspace(-1.5, 1.5, 3)
-    x = torch.tensor([1.0, 0, 1, 1], dtype=torch.float64).expand(2, 1, 4)
-    with torch.no_grad():
-        logits = model.encode(model.center(x))
-        exact = enumerate_gradient(model.cost(x, logits), logits).squeeze(1)
-    return model, x, exact
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", UNBIASED)
-def test_vae_encoder_gradient_is_unbiased(tiny_vae, name, kind):
-    """With ∂f/∂θ added, whose mean is zero, and an image-dependent network."""
-    model, x, exact = tiny_vae
-    estimator = load_estimator(name)
-    spec = SurrogateSpec(
-        latents=LATENTS, context=4, hidden=(8,), squash=False, add_relaxed_cost=True
-    )
-    surrogate = estimator.surrogate(spec, parameter_generators(SEEDS))
-    wide = x.expand(-1, CHUNK, -1)
-    check(
-        lambda noise: encoder_estimate(estimator, surrogate, model, wide, noise)[1].gradient,
-        exact,
-        kind,
-    )

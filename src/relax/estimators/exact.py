@@ -11,7 +11,7 @@ def exact_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERN
     Raises:
         ConfigError: more latents than enumeration can bear.
     """
-    b = relaxation.threshold(relaxation.sample(logits.detach(), noise.u))
+    b = relaxation.hard_sample(logits.detach(), noise.u)
     return Estimate(b, cost(b), enumerate_gradient(cost, logits.detach()))
 
 

@@ -2,18 +2,19 @@
 
 Contract, the same for every estimator:
 
-    (surrogate, cost, logits, noise, context) -> Estimate(sample, cost, gradient)
+    (surrogate, cost, logits, noise, context) -> Estimate(sample, cost, gradient, learning_signal)
 
 Estimators are pure: noise is an argument, nothing is stepped, `.backward()` is never called, and
 the caller's logits receive no gradient by stealth (they are detached on entry). `gradient` is the
 estimate of d E[f(b)] / d logits for every sample, so its mean over samples estimates the gradient
 and its variance comes free. Where grad mode is on it carries a graph to the surrogate's parameters
-φ, which `relax.variance.variance_objective` descends, and through c to whatever the cost is made
-of: take the gradient in φ by name (`relax.training.set_surrogate_gradient`).
+φ, which the estimator's objective descends, and through c to whatever the cost is made of: take
+the gradient in φ by name (`relax.training.learn_surrogates`).
 
 The cost `f` maps b, or a relaxed value in [0, 1], of shape [replica, batch, latent] to
 [replica, batch]. It is a function of b alone; where f depends on θ directly as well, the caller
-adds ∂f/∂θ.
+adds ∂f/∂θ. A cost with further stochastic layers behind b draws them itself; it then has two more
+methods, `relaxed` and `mean_field`, that say how (`relax.problems.vae.LayerCost`).
 """
 
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from relax.relaxations import BERNOULLI
 from relax.surrogates import SurrogateSpec, ZeroSurrogate
+from relax.variance import variance_objective
 
 
 class Estimate(NamedTuple):
@@ -32,6 +34,7 @@ class Estimate(NamedTuple):
     sample: Tensor  # b, hard: [replica, batch, latent]
     cost: Tensor  # f(b): [replica, batch]
     gradient: Tensor  # estimate of d E[f] / d logits, a sample: [replica, batch, latent]
+    learning_signal: Tensor | None = None  # f(b) - c, the score's factor: [replica, batch]
 
 
 def control_variate_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
@@ -57,9 +60,10 @@ def control_variate_estimate(surrogate, cost, logits, noise, context=None, relax
     slope = slope_tilde
     if z_tilde is not z:
         _, slope = surrogate.value_and_slope(z, cost, context)
-    learning_signal = (f.detach() - c_tilde).unsqueeze(-1)
-    gradient = learning_signal * relaxation.score(logits, b) + slope - slope_tilde * dz_tilde
-    return Estimate(b, f, gradient)
+    signal = f.detach() - c_tilde
+    score = relaxation.score(logits, b)
+    gradient = signal.unsqueeze(-1) * score + slope - slope_tilde * dz_tilde
+    return Estimate(b, f, gradient, signal)
 
 
 def pathwise_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
@@ -79,17 +83,29 @@ def no_surrogate(spec: SurrogateSpec, generators) -> nn.Module:
     return ZeroSurrogate()
 
 
+def least_variance(estimate):
+    """Σ g², which descends the estimator's variance: [replica]."""
+    return variance_objective(estimate.gradient)
+
+
+def least_squares(estimate):
+    """The mean of [f(b) - c]², for a c that is to predict f: [replica]."""
+    return estimate.learning_signal.square().mean(1)
+
+
 @dataclass(frozen=True)
 class Estimator:
     """A surrogate and the rule that turns it into a gradient.
 
     Attributes:
         estimate: the rule, with the contract at the top of this module.
-        surrogate: (SurrogateSpec, generators) -> module c; its parameters, if it has any, are
-            learned by descending the estimator's own variance.
+        surrogate: (SurrogateSpec, generators) -> module c.
+        objective: `Estimate` -> [replica], what the surrogate's parameters φ descend; by default
+            the estimator's own variance.
         sampled: whether the gradient depends on the noise at all.
     """
 
     estimate: Callable[..., Estimate] = control_variate_estimate
     surrogate: Callable[[SurrogateSpec, list], nn.Module] = no_surrogate
+    objective: Callable[[Estimate], Tensor] = least_variance
     sampled: bool = True

@@ -16,7 +16,7 @@ from relax.settings import collect
 from relax.streams import NoiseStream
 from relax.surrogates import RelaxedCost, SurrogateSpec
 from relax.tables import labelled
-from relax.training import adam, check_finite, progress, set_surrogate_gradient
+from relax.training import adam, check_finite, learn_surrogates, progress
 from relax.variance import sample_moments
 
 DEFAULT_SPEC = SurrogateSpec(latents=1, dtype=torch.float64)
@@ -108,7 +108,7 @@ def train(settings, log=None):
         for step in range(1, settings.steps + 1):
             estimate = estimator.estimate(surrogate, cost, logits, noise(step))
             check_finite(cost=estimate.cost, gradient=estimate.gradient, step=step, **who)
-            set_surrogate_gradient(surrogate, estimate.gradient)
+            learn_surrogates(estimator, [surrogate], [estimate])
             logits.grad = estimate.gradient.detach()
             optimizer.step()
             if step % settings.record_every == 0 or step == settings.steps:
@@ -146,7 +146,7 @@ def tune(settings, surrogate, logits, seeds, cost, log=None, after=None):
         for step in range(1, steps + 1):
             estimate = estimator.estimate(surrogate, cost, logits, noise(step))
             check_finite(cost=estimate.cost, gradient=estimate.gradient, step=step, **who)
-            set_surrogate_gradient(surrogate, estimate.gradient)
+            learn_surrogates(estimator, [surrogate], [estimate])
             optimizer.step()
             if after:
                 after(step)

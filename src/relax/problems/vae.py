@@ -1,17 +1,26 @@
-"""The discrete VAE (draft 4.2): one layer of Bernoulli latents, linear maps (`linear1`).
+"""The discrete VAEs (draft 4.2): a chain of layers of Bernoulli latents between x and a prior.
 
-    q(b|x) = Bernoulli(σ(W (x - mean) + w)),  p(x|b) = Bernoulli(σ(V (2b - 1) + v)),  learned p(b)
+    q(b_1|x) q(b_2|b_1) ...        p(x|b_1) p(b_1|b_2) ... p(b_L), the top layer's prior learned
 
-The cost is the negative single-sample ELBO, f(b) = log q(b|x) - log p(b) - log p(x|b), in nats.
-Latents enter every map as 2b - 1, in {-1, 1}. All parameters are stacked by replica.
+Each map is linear, or has two deterministic layers of tanh units. Latents enter a map as 2b - 1, in
+{-1, 1}, and images less the training mean. All parameters are stacked by replica.
+
+The cost is the negative single-sample ELBO in nats, with b_0 = x:
+
+    f(b) = Σ_l [log q(b_l|b_{l-1}) - log p(b_{l-1}|b_l)] - log p(b_L)
 """
+
+import itertools
 
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from relax.relaxations import BERNOULLI
-from relax.replicas import StackedLinear
+from relax.replicas import StackedMLP
+
+# Number of stochastic layers, and of deterministic layers in each map between them.
+MODELS = {"linear1": (1, 0), "linear2": (2, 0), "nonlinear": (1, 2)}
 
 
 def bernoulli_log_prob(logits, b):
@@ -19,53 +28,116 @@ def bernoulli_log_prob(logits, b):
     return (b * logits - softplus(logits)).sum(-1)
 
 
-class LinearVAE(nn.Module):
-    """`linear1`: encoder and decoder are one linear layer each.
+class DiscreteVAE(nn.Module):
+    """One of `MODELS`.
 
     Args:
+        name: "linear1", "linear2" or "nonlinear".
         pixel_mean: mean training image, [pixel], in [0, 1].
-        latents: number of latents.
+        latents: number of latents in a stochastic layer, and of units in a deterministic one.
         generators: one random generator a replica.
     """
 
-    def __init__(self, pixel_mean, latents, generators):
+    def __init__(self, name, pixel_mean, latents, generators):
         super().__init__()
-        pixels = len(pixel_mean)
+        stochastic, deterministic = MODELS[name]
+        hidden = [latents] * deterministic
+        widths = itertools.pairwise([len(pixel_mean), *[latents] * stochastic])
+        pairs = list(widths)
+
+        def maps(ends):
+            return nn.ModuleList(
+                StackedMLP([first, *hidden, last], generators, pixel_mean.dtype)
+                for first, last in ends
+            )
+
         self.register_buffer("pixel_mean", pixel_mean.clone())
-        self.encoder = StackedLinear(pixels, latents, generators, pixel_mean.dtype)
-        self.decoder = StackedLinear(latents, pixels, generators, pixel_mean.dtype)
+        self.encoders = maps(pairs)  # encoders[l] takes layer l's value to the logits of the next
+        self.decoders = maps((upper, lower) for lower, upper in pairs)  # and decoders[l] back
         self.prior_logits = nn.Parameter(pixel_mean.new_zeros(len(generators), 1, latents))
         with torch.no_grad():
             # The clamp keeps the logit of a pixel that is never on finite.
-            self.decoder.bias += torch.logit(pixel_mean.clamp(1e-3, 1 - 1e-3))
+            self.decoders[0].layers[-1].bias += torch.logit(pixel_mean.clamp(1e-3, 1 - 1e-3))
 
-    def center(self, x):
-        """The encoder's input, x - mean: [replica, batch, pixel]."""
-        return x - self.pixel_mean
+    def features(self, layer, value):
+        """What the encoder above `layer` sees: x - mean for the images, 2b - 1 for latents."""
+        return value - self.pixel_mean if layer == 0 else 2 * value - 1
 
-    def encode(self, centered):
-        """Logits of q(b|x): [replica, batch, pixel] -> [replica, batch, latent]."""
-        return self.encoder(centered)
+    def encode(self, layer, value):
+        """Logits of the layer above `layer` (0: the images), given its value."""
+        return self.encoders[layer](self.features(layer, value))
 
-    def cost(self, x, logits):
-        """f, the negative ELBO as a function of b; `logits` of q(b|x) count as constants in it."""
-        logits = logits.detach()
+    def decode(self, layer, value):
+        """Logits of `layer` (0: the pixels), given the value of the layer above it."""
+        return self.decoders[layer](2 * value - 1)
 
-        def negative_elbo(b):
-            pixels = self.decoder(2 * b - 1)
-            reconstruction = binary_cross_entropy_with_logits(pixels, x, reduction="none").sum(-1)
-            prior = bernoulli_log_prob(self.prior_logits, b)
-            return reconstruction - prior + bernoulli_log_prob(logits, b)
+    def term(self, layer, value, logits, below):
+        """log q(value; logits) - log p(below|value), of the layer above `layer`."""
+        generated = self.decode(layer, value)
+        if layer == 0:
+            # The library's one pass is faster, but wants both arguments of one shape.
+            error = binary_cross_entropy_with_logits(generated, below, reduction="none").sum(-1)
+        else:
+            error = -bernoulli_log_prob(generated, below)
+        return error + bernoulli_log_prob(logits, value)
 
-        return negative_elbo
+    def prior_log_prob(self, b):
+        """log p(b_L): [replica, batch]."""
+        return bernoulli_log_prob(self.prior_logits, b)
+
+    def cost(self, x, noise):
+        """f at latents drawn layer by layer with uniforms u: [replica, batch], nats.
+
+        Args:
+            x: images, [replica, batch, pixel].
+            noise: u, one tensor [replica, batch, latent] a stochastic layer.
+        """
+        logits = self.encode(0, x)
+        return LayerCost(self, 0, x, logits, noise[1:])(BERNOULLI.hard_sample(logits, noise[0]))
 
 
-def direct_gradient(logits, b):
-    """∂f/∂logits at fixed b, through log q(b|x): the score, b - σ(logits).
+class LayerCost:
+    """f as a function of the value of one stochastic layer, given what lies below it.
 
-    Its expectation is zero; it is added because the published estimators carry it.
+    The layers above it are drawn from that value with fixed uniforms. Those do not depend on this
+    layer's noise, so for each of them f is a function of b, and c of z, and an estimator that is
+    unbiased for every pair of functions is unbiased on average. Logits of q count as constants of
+    f wherever the value that they come from is hard: what f owes to them directly has mean zero
+    (`relax.problems.vae_gradients.direct_gradient`).
+
+    Args:
+        model: `DiscreteVAE`.
+        layer: the layer below: 0 for the function of b_1.
+        below: value of that layer, hard: x or b_l, [replica, batch, width].
+        logits: of q for the layer itself.
+        noise: u for each layer above, [replica, batch, latent].
+        spent: the terms of f from further below, [replica, batch].
     """
-    return BERNOULLI.score(logits.detach(), b)
 
+    def __init__(self, model, layer, below, logits, noise=(), spent=0.0):
+        self.model, self.layer, self.below, self.spent = model, layer, below, spent
+        self.logits, self.noise = logits.detach(), noise
 
-MODELS = {"linear1": LinearVAE}
+    def __call__(self, b):
+        """f(b), the layers above it hard."""
+        return self._climb(b, BERNOULLI.hard_sample)
+
+    def relaxed(self, value, squash):
+        """f(value), the layers above it squash(z)."""
+        return self._climb(value, lambda logits, u: squash(BERNOULLI.sample(logits, u)))
+
+    def mean_field(self, mean):
+        """f(mean), the layers above it at their means."""
+        return self._climb(mean, lambda logits, u: torch.sigmoid(logits))
+
+    def _climb(self, value, draw):
+        model, layer = self.model, self.layer
+        total = self.spent + model.term(layer, value, self.logits, self.below)
+        for u in self.noise:
+            layer += 1
+            logits = model.encode(layer, value)
+            if not value.requires_grad:
+                logits = logits.detach()
+            below, value = value, draw(logits, u)
+            total = total + model.term(layer, value, logits, below)
+        return total - model.prior_log_prob(value)

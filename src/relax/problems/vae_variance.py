@@ -13,11 +13,11 @@ import torch
 
 from relax.checkpoints import load_checkpoint
 from relax.errors import DataError
-from relax.problems.vae_training import DTYPE, Minibatches, build, encoder_estimate
+from relax.problems.vae_gradients import encoder_estimate
+from relax.problems.vae_training import Minibatches, build, surrogate_groups
 from relax.settings import collect
-from relax.streams import NoiseStream
 from relax.tables import labelled
-from relax.training import adam, check_finite, progress, set_surrogate_gradient
+from relax.training import adam, check_finite, learn_surrogates, progress
 
 
 @dataclass(frozen=True)
@@ -54,65 +54,97 @@ class RunningMoments:
 
 
 def load_model(model, path):
-    """Put a checkpoint's model parameters into `model`; the step it was taken at.
+    """Put a checkpoint's model parameters into `model`; all the checkpoint's tensors.
 
     Raises:
-        DataError: the checkpoint belongs to another model.
+        DataError: the checkpoint cannot be read, or belongs to another model.
     """
     tensors = load_checkpoint(path)
-    state = {
-        name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")
-    }
+    prefix = "model."
+    state = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise DataError(f"{path} does not fit the configured model: {error}") from None
-    return int(tensors["step"])
+    return tensors
 
 
-def tune(estimator, surrogate, model, settings, batches, first, steps, name):
-    """Descend the variance over φ with the model frozen, for the tuning steps from `first`."""
-    optimizer = adam([(surrogate.parameters(), settings.learning_rate)], settings.adam_beta2)
-    if optimizer is None:
-        return
-    noise = NoiseStream(
-        settings.seeds, "tuning", settings.batch, settings.latents, settings.noise, DTYPE
-    )
-    who = {"seeds": settings.seeds, "estimator": name}
-    for step in range(first, first + steps):
-        _, estimate = encoder_estimate(
-            estimator, surrogate, model, batches(step), noise(step), settings.direct_gradient
-        )
-        check_finite(cost=estimate.cost, tuning_gradient=estimate.gradient, step=step, **who)
-        set_surrogate_gradient(surrogate, estimate.gradient)
-        optimizer.step()
+class FrozenRun:
+    """A model that stands still, and one estimator whose surrogates descend their variance there.
 
-
-def encoder_variance(estimator, surrogate, model, settings, batches, noise, measure):
-    """Variance over the noise, at fixed minibatches, of the encoder's gradient and of the logits'.
-
-    Returns two tensors [replica]: the mean over the encoder's parameters of the variance of the
-    minibatch gradient, and the mean over images and latents of the variance of one image's
-    gradient in its logits. Units: (nats a unit of parameter)².
+    Args:
+        settings: `VAESettings` of the run that wrote the checkpoints.
+        images: `Images`.
+        name: the estimator.
+        changed: fields of the `SurrogateSpec` to set.
     """
-    parameters = list(model.encoder.parameters())
-    replicas = len(settings.seeds)
-    of_encoder, of_logits = torch.zeros(replicas), torch.zeros(replicas)
-    for minibatch in range(measure.minibatches):
-        x = batches(minibatch)
-        encoder, logit = RunningMoments(), RunningMoments()
-        for draw in range(measure.draws):
-            fresh = noise(minibatch * measure.draws + draw)
-            logits, estimate = encoder_estimate(
-                estimator, surrogate, model, x, fresh, settings.direct_gradient
-            )
-            gradient = estimate.gradient.detach()
-            gradients = torch.autograd.grad(logits, parameters, gradient / settings.batch)
-            encoder.add(torch.cat([g.flatten(1) for g in gradients], dim=1))
-            logit.add(gradient)
-        of_encoder += encoder.variance.mean(1)
-        of_logits += logit.variance.mean((1, 2))
-    return of_encoder / measure.minibatches, of_logits / measure.minibatches
+
+    def __init__(self, settings, images, name, **changed):
+        self.settings, self.name = settings, name
+        self.model, self.estimator, self.surrogates = build(settings, images, name, **changed)
+        for frozen in (self.model.decoders, self.model.prior_logits):
+            frozen.requires_grad_(False)  # spares the second derivatives in the decoder's weights
+        order = (images.train, settings.seeds, settings.batch)
+        self.batches = Minibatches(*order, "tuning order")
+        self.noise = settings.noise_stream("tuning")
+        self.fixed_batches = Minibatches(*order, "variance order")
+        self.fresh_noise = settings.noise_stream("variance")
+        self.done = 0
+        self.restart_optimizer()
+
+    def estimate(self, x, noise):
+        """The `EncoderEstimate` at the frozen model."""
+        return encoder_estimate(
+            self.estimator, self.surrogates, self.model, x, noise, self.settings.direct_gradient
+        )
+
+    def restart_optimizer(self):
+        """Forget the moments of the last checkpoint's gradients."""
+        self.optimizer = adam(
+            surrogate_groups(self.settings, self.surrogates), self.settings.adam_beta2
+        )
+
+    def tune(self, steps):
+        """Update φ for this many more steps; an estimator that learns nothing is done at once."""
+        if self.optimizer is None:
+            return
+        who = {"seeds": self.settings.seeds, "estimator": self.name}
+        for step in range(self.done, self.done + steps):
+            estimate = self.estimate(self.batches(step), self.noise(step))
+            check_finite(cost=estimate.cost, **estimate.gradients, step=step, **who)
+            learn_surrogates(self.estimator, self.surrogates, estimate.layers)
+            self.optimizer.step()
+        self.done += steps
+
+    def variance(self, minibatches, draws):
+        """Variance over the noise, at fixed minibatches, of the encoder's gradient and the logits'.
+
+        Returns two tensors [replica] by the names of their columns: `encoder_variance`, the mean
+        over the encoder's parameters of the variance of the minibatch gradient, and
+        `logit_variance`, the mean over images and latents of the variance of one image's gradient
+        in its logits. Units: (nats a unit of parameter)².
+        """
+        parameters = list(self.model.encoders.parameters())
+        replicas = len(self.settings.seeds)
+        of_encoder, of_logits = torch.zeros(replicas), torch.zeros(replicas)
+        for minibatch in range(minibatches):
+            x = self.fixed_batches(minibatch)
+            encoder, logit = RunningMoments(), RunningMoments()
+            for draw in range(draws):
+                with torch.no_grad():  # no graph to φ
+                    estimate = self.estimate(x, self.fresh_noise(minibatch * draws + draw))
+                gradients = [layer.gradient for layer in estimate.layers]
+                below = [x, *(layer.sample for layer in estimate.layers[:-1])]
+                logits = [self.model.encode(layer, value) for layer, value in enumerate(below)]
+                received = torch.autograd.grad(
+                    logits, parameters, [g / self.settings.batch for g in gradients]
+                )
+                encoder.add(torch.cat([g.flatten(1) for g in received], dim=1))
+                logit.add(torch.cat(gradients, dim=-1))
+            of_encoder += encoder.variance.mean(1)
+            of_logits += logit.variance.mean((1, 2))
+        variances = {"encoder_variance": of_encoder, "logit_variance": of_logits}
+        return {name: value / minibatches for name, value in variances.items()}
 
 
 def measure_variance(settings, measure, images, checkpoints, log=None):
@@ -136,43 +168,23 @@ def measure_variance(settings, measure, images, checkpoints, log=None):
     title = f"variance {settings.dataset} {settings.model} on {settings.estimator}'s trajectory"
     with progress(title, len(measure.estimators) * len(checkpoints), log) as bar:
         for name in measure.estimators:
-            model, estimator, surrogate = build(settings, images, name)
-            for p in model.decoder.parameters():
-                p.requires_grad_(False)  # frozen: spares the second derivatives in its weights
-            model.prior_logits.requires_grad_(False)
-            tuning = Minibatches(images.train, settings.seeds, settings.batch, "tuning")
-            fixed = Minibatches(images.train, settings.seeds, settings.batch, "variance")
-            noise = NoiseStream(
-                settings.seeds, "variance", settings.batch, settings.latents, settings.noise, DTYPE
-            )
-            for index, path in enumerate(checkpoints):
-                step = load_model(model, path)
-                first = index * measure.tuning_steps
-                tune(
-                    estimator, surrogate, model, settings, tuning, first, measure.tuning_steps, name
-                )
-                encoder, logit = encoder_variance(
-                    estimator, surrogate, model, settings, fixed, noise, measure
-                )
-                variances = {"encoder_variance": encoder, "logit_variance": logit}
+            frozen = FrozenRun(settings, images, name)
+            for path in checkpoints:
+                step = int(load_model(frozen.model, path)["step"])
+                frozen.restart_optimizer()
+                frozen.tune(measure.tuning_steps)
+                variances = frozen.variance(measure.minibatches, measure.draws)
                 check_finite(step=step, seeds=settings.seeds, estimator=name, **variances)
-                rows.append(
-                    pd.DataFrame(
-                        {
-                            "estimator": name,
-                            "seed": list(settings.seeds),
-                            "step": step,
-                            **variances,
-                        }
-                    )
-                )
-                bar.advance(note=f"{name} at step {step}: log-variance {encoder.log().mean():.3f}")
-    return labelled(
-        pd.concat(rows, ignore_index=True),
-        dataset=settings.dataset,
-        model=settings.model,
-        trajectory=settings.estimator,
-        learning_rate=settings.learning_rate,
-        noise=settings.noise,
-        direct_gradient=settings.direct_gradient,
-    )
+                columns = {"estimator": name, "seed": list(settings.seeds), "step": step}
+                rows.append(pd.DataFrame(columns | variances))
+                level = variances["encoder_variance"].log().mean()
+                bar.advance(note=f"{name} at step {step}: log-variance {level:.3f}")
+    return labelled(pd.concat(rows, ignore_index=True), **trajectory_labels(settings))
+
+
+def trajectory_labels(settings):
+    """The columns that name the run which wrote the checkpoints; `trajectory` is its estimator."""
+    return {
+        "trajectory" if name == "estimator" else name: value
+        for name, value in settings.labels.items()
+    }

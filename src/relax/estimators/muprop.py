@@ -1,0 +1,51 @@
+"""MuProp (Gu et al., 2016): a first-order Taylor expansion of f as the control variate.
+
+Around the mean θ of b, with the layers behind b at their means too (the mean-field pass),
+
+    c(b) = η [f(θ) + f'(θ)·(b - θ)],    ∂E[c(b)] = η f'(θ) θ (1 - θ)
+
+where f(θ) and f'(θ) count as constants of the expansion, so that
+
+    g = [f(b) - c(b)] ∂ log p(b|θ) + η f'(θ) θ (1 - θ).
+
+The scale η is learned by descending the variance.
+"""
+
+import torch
+from torch import nn
+
+from relax.estimators.formula import Estimate, Estimator
+from relax.relaxations import BERNOULLI
+from relax.surrogates import Surrogate
+
+
+class TaylorExpansion(Surrogate):
+    """The expansion's scale η, one a replica."""
+
+    def __init__(self, spec, generators):
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((len(generators), 1), spec.scale, dtype=spec.dtype))
+
+    def expand(self, cost, mean):
+        """f(θ) [replica, batch] and f'(θ) [replica, batch, latent], without the scale."""
+        with torch.enable_grad():
+            mean = mean.detach().requires_grad_()
+            value = cost.mean_field(mean) if hasattr(cost, "mean_field") else cost(mean)
+            (slope,) = torch.autograd.grad(value.sum(), mean)
+        return value.detach(), slope
+
+
+def taylor_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+    """The estimate above; arguments and shapes as in `formula.control_variate_estimate`."""
+    logits = logits.detach()
+    b = relaxation.hard_sample(logits, noise.u)
+    f = cost(b)
+    mean = torch.sigmoid(logits)
+    value, slope = surrogate.expand(cost, mean)
+    signal = f.detach() - surrogate.scale * (value + (slope * (b - mean)).sum(-1))
+    expectation = surrogate.scale.unsqueeze(-1) * slope * mean * (1 - mean)
+    gradient = signal.unsqueeze(-1) * relaxation.score(logits, b) + expectation
+    return Estimate(b, f, gradient, signal)
+
+
+ESTIMATOR = Estimator(estimate=taylor_estimate, surrogate=TaylorExpansion)

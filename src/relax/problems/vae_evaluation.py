@@ -1,0 +1,62 @@
+"""How good a discrete VAE is: its ELBO, the importance-weighted bound, and the best model so far."""
+
+import math
+
+import torch
+
+from relax.streams import NoiseStream
+
+CHUNK = 500  # images evaluated at once: what stays in the cache is faster
+
+
+def bounds(model, images, seeds, samples, purpose="evaluation", index=0):
+    """Bounds on log p(x), means over the images, in nats an image: two tensors [replica].
+
+    With w_k = p(x, b_k) / q(b_k|x) and K hard samples b_k an image, the ELBO is estimated by the
+    mean of log w_k, and the importance-weighted bound by log(1/K Σ w_k) (Burda et al., 2016), which
+    lies between the ELBO and log p(x).
+
+    Args:
+        model: `DiscreteVAE`.
+        images: [image, pixel].
+        seeds: one a replica.
+        samples: K.
+        purpose, index: which noise (`relax.streams.generator`).
+    """
+    layers, latents = len(model.encoders), model.prior_logits.shape[-1]
+    chunks = images.split(CHUNK)
+    elbo, bound = torch.zeros(len(seeds)), torch.zeros(len(seeds))
+    with torch.no_grad():
+        for part, chunk in enumerate(chunks):
+            x = chunk.expand(len(seeds), -1, -1)
+            draws = NoiseStream(
+                seeds, purpose, len(chunk), layers * latents, "coupled", x.dtype, block=1
+            )
+            first = (index * len(chunks) + part) * samples
+            log_weights = torch.stack(
+                [-model.cost(x, draws(first + k).u.chunk(layers, -1)) for k in range(samples)]
+            )
+            elbo += log_weights.mean(0).sum(1)
+            bound += (log_weights.logsumexp(0) - math.log(samples)).sum(1)
+    return elbo / len(images), bound / len(images)
+
+
+class BestModel:
+    """The model with the best score so far, each replica's own: `state`, `score`, `step`."""
+
+    def __init__(self, model, replicas):
+        self.state = {name: t.detach().clone() for name, t in model.state_dict().items()}
+        self.score = torch.full((replicas,), -torch.inf)
+        self.step = torch.zeros(replicas, dtype=torch.int64)
+
+    def see(self, model, score, step):
+        """Keep the parameters of the replicas whose score [replica] is a new best."""
+        better = score > self.score
+        self.score = torch.where(better, score, self.score)
+        self.step[better] = step
+        for name, parameter in model.named_parameters():
+            self.state[name][better] = parameter.detach()[better]
+
+    def put_into(self, model):
+        """Give the model the best parameters."""
+        model.load_state_dict(self.state)

@@ -1,0 +1,100 @@
+"""A VAE's training stopped halfway: from there only the variance of the gradient is optimised.
+
+The experiment that the draft asks for. The model of one checkpoint stands still; REBAR descends its
+variance over (λ, η), RELAX over its network, alone and added to REBAR's relaxation, and NVIL fits
+its baseline. All see the same minibatches and the same noise, in tuning and in measuring, and start
+from one point: λ and η as the checkpoint has them (where REBAR wrote it; else as configured), and
+networks whose last layer is zero, so that RELAX with both parts starts where REBAR does, and the
+network alone where REINFORCE does.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+
+from relax.problems.vae_variance import FrozenRun, load_model, trajectory_labels
+from relax.settings import collect
+from relax.surrogates import RelaxedCost
+from relax.tables import labelled
+from relax.training import check_finite, progress
+
+# Estimator, what its surrogate is made of, and the settings that make it so.
+CONTESTANTS = (
+    ("rebar", "relaxed cost", {}),
+    ("relax", "network", {"add_relaxed_cost": False}),
+    ("relax", "relaxed cost + network", {"add_relaxed_cost": True}),
+    ("nvil", "baseline", {}),
+)
+
+
+@dataclass(frozen=True)
+class MidtrainingSettings:
+    """`vae.midtraining` in config.yaml."""
+
+    tuning_steps: int = 2000
+    measurements: int = 8
+    minibatches: int = 10
+    draws: int = 100
+
+    @classmethod
+    def of(cls, params):
+        """From a workflow rule's params."""
+        return collect(cls, {}, params)
+
+
+def start_together(surrogates, tensors):
+    """Bring fresh surrogates to the common start, given the checkpoint's tensors."""
+    for layer, surrogate in enumerate(surrogates):
+        for module in surrogate.modules():
+            if isinstance(module, RelaxedCost):
+                prefix = f"surrogates.{layer}."
+                names = [name for name, _ in module.named_parameters()]
+                if all(prefix + name in tensors for name in names):
+                    module.load_state_dict({name: tensors[prefix + name] for name in names})
+            elif hasattr(module, "layers"):
+                last = module.layers[-1]
+                torch.nn.init.zeros_(last.weight)
+                torch.nn.init.zeros_(last.bias)
+
+
+def optimise_variance(settings, midtraining, images, path, log=None):
+    """Tune every contestant at the checkpoint in `path`, and measure on the way.
+
+    Args:
+        settings: `VAESettings` of the run that wrote the checkpoint.
+        midtraining: `MidtrainingSettings`.
+        images: `Images`.
+    Returns:
+        A tidy table, one row a contestant, seed and measurement: dataset, model, trajectory (the
+        estimator that wrote the checkpoint), learning_rate, noise, direct_gradient, checkpoint (its
+        step), estimator, surrogate, seed, step (updates of φ), encoder_variance, logit_variance.
+
+    Raises:
+        DataError: the checkpoint cannot be read or is of another model.
+        NonFiniteError: tuning a surrogate left the finite numbers.
+    """
+    parts = midtraining.measurements
+    steps = [round(midtraining.tuning_steps * part / parts) for part in range(parts + 1)]
+    rows = []
+    title = f"midtraining {settings.dataset} {settings.model}"
+    with progress(title, len(CONTESTANTS) * len(steps), log) as bar:
+        for name, made_of, changed in CONTESTANTS:
+            frozen = FrozenRun(settings, images, name, **changed)
+            tensors = load_model(frozen.model, path)
+            start_together(frozen.surrogates, tensors)
+            for step in steps:
+                frozen.tune(step - frozen.done)
+                variances = frozen.variance(midtraining.minibatches, midtraining.draws)
+                check_finite(step=step, seeds=settings.seeds, estimator=name, **variances)
+                columns = {
+                    "checkpoint": int(tensors["step"]),
+                    "estimator": name,
+                    "surrogate": made_of,
+                    "seed": list(settings.seeds),
+                    "step": step,
+                }
+                rows.append(pd.DataFrame(columns | variances))
+                level = variances["encoder_variance"].log().mean()
+                bar.advance(note=f"{name} ({made_of}) at step {step}: log-variance {level:.3f}")
+    return labelled(pd.concat(rows, ignore_index=True), **trajectory_labels(settings))
