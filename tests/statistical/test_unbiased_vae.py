@@ -72,9 +72,9 @@ def problem(request):
     model = DiscreteVAE(request.param, mean, LATENTS, parameter_generators(SEEDS))
     with torch.no_grad():
         for decoder in model.decoders:
-            for layer in decoder.layers:
-                layer.weight *= 2.5
-        model.prior_logits += torch.tensor([-1.5, 1.5])
+            decoder.layers[-1].weight *= 2.5
+        reach = 3.0 / len(model.encoders)
+        model.prior_logits += torch.tensor([-reach, reach])
         if len(model.encoders) == 2:
             model.encoders[1].layers[0].bias += torch.tensor([0.4, -0.6])
     x = torch.tensor([1.0, 0, 1, 1], dtype=torch.float64).expand(2, 1, PIXELS)
