@@ -8,10 +8,11 @@ from relax.surrogates import SurrogateSpec
 def collect(kind, wildcards, params, **surrogate_shape):
     """An instance of the settings dataclass `kind` from a rule's wildcards and params.
 
-    Names are matched to fields, numbers in wildcards are read as such, `first` and `last` become
-    the range of seeds, and `params.surrogate` with `surrogate_shape` becomes the `SurrogateSpec`.
+    Names are matched to fields, those inside `params.learning` too, numbers in wildcards are read
+    as such, `first` and `last` become the range of seeds, and `params.surrogate` with `surrogate_shape` becomes the `SurrogateSpec`.
     """
     values = {**dict(params.items()), **dict(wildcards.items())}
+    values |= values.pop("learning", {})
     if "first" in values:
         values["seeds"] = range(int(values["first"]), int(values["last"]) + 1)
     if "surrogate" in values:

@@ -7,9 +7,13 @@ CHECKPOINT_STEPS = [
 ]
 
 
+HALFWAY = min(CHECKPOINT_STEPS, key=lambda step: (abs(2 * step - VAE["steps"]), -step))
 TRAJECTORY = VAE["variance"]["trajectory"]
-training_tables, variance_tables = [
-    run_tables(
+
+
+def vae_tables(name, estimators):
+    """Paths of this table of every run of these estimators."""
+    return run_tables(
         "vae",
         f"vae/{{dataset}}/{{model}}/{{estimator}}/lr{{lr}}/seeds{{seeds}}/{name}.csv",
         dataset=VAE["datasets"],
@@ -17,11 +21,20 @@ training_tables, variance_tables = [
         estimator=estimators,
         lr=VAE["learning_rates"],
     )
-    for name, estimators in (
-        ("training", VAE["estimators"]),
-        ("variance", [TRAJECTORY]),
-    )
-]
+
+
+training_tables = vae_tables("training", VAE["estimators"])
+best_tables = vae_tables("best", VAE["estimators"])
+variance_tables = vae_tables("variance", [TRAJECTORY])
+midtraining_tables = vae_tables("midtraining", [TRAJECTORY])
+picture_tables = vae_tables("pictures", [TRAJECTORY])
+
+
+def learning_settings(estimators):
+    """How surrogates are learned, for rules where one of these estimators learns one."""
+    keys = ("surrogate_learning_rate_scale", "surrogate_weight_decay")
+    learns = any(REGISTRY[name].learns for name in estimators)
+    return {key: VAE[key] for key in keys} if learns else {}
 
 
 rule train_vae:
@@ -30,6 +43,8 @@ rule train_vae:
         code=estimator_sources("problems.vae_training", "data", "jobs", "tables"),
     output:
         table=f"{RESULTS}/{RUN}/training.csv",
+        best=f"{RESULTS}/{RUN}/best.csv",
+        best_model=f"{RESULTS}/{RUN}/best.pt",
         checkpoints=[
             f"{RESULTS}/{RUN}/checkpoint_{step}.pt" for step in CHECKPOINT_STEPS
         ],
@@ -52,6 +67,11 @@ rule train_vae:
         direct_gradient=VAE["direct_gradient"],
         adam_beta2=VAE["adam_beta2"],
         evaluation_samples=VAE["evaluation_samples"],
+        bound_samples=VAE["bound_samples"],
+        learning=lambda wildcards: learning_settings([wildcards.estimator]),
+        pretraining_steps=lambda wildcards: (
+            VAE["pretraining_steps"] if REGISTRY[wildcards.estimator].learns else 0
+        ),
         surrogate=surrogate_settings("vae"),
     script:
         "../scripts/train_vae.py"
@@ -93,6 +113,69 @@ rule measure_variance:
         noise=VAE["noise"],
         direct_gradient=VAE["direct_gradient"],
         adam_beta2=VAE["adam_beta2"],
+        learning=learning_settings(VAE["estimators"]),
         surrogate=VAE["surrogate"],
     script:
         "../scripts/measure_variance.py"
+
+
+rule midtraining:
+    input:
+        images=f"{RESULTS}/data/{{dataset}}.npz",
+        checkpoint=f"{RESULTS}/{RUN}/checkpoint_{HALFWAY}.pt",
+        code=sources(
+            "problems.vae_midtraining",
+            "data",
+            "jobs",
+            "tables",
+            *(f"estimators.{name}" for name in ("rebar", "relax", "nvil")),
+        ),
+    output:
+        table=f"{RESULTS}/{RUN}/midtraining.csv",
+    log:
+        f"{LOGS}/{RUN}/midtraining.log",
+    benchmark:
+        f"{BENCHMARKS}/{RUN}/midtraining.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=480,
+    params:
+        tuning_steps=VAE["midtraining"]["tuning_steps"],
+        measurements=VAE["midtraining"]["measurements"],
+        minibatches=VAE["midtraining"]["minibatches"],
+        draws=VAE["midtraining"]["draws"],
+        batch=VAE["batch"],
+        latents=VAE["latents"],
+        noise=VAE["noise"],
+        direct_gradient=VAE["direct_gradient"],
+        adam_beta2=VAE["adam_beta2"],
+        learning=learning_settings(["rebar", "relax", "nvil"]),
+        surrogate=VAE["surrogate"],
+    script:
+        "../scripts/midtraining.py"
+
+
+rule pictures:
+    input:
+        images=f"{RESULTS}/data/{{dataset}}.npz",
+        best_model=f"{RESULTS}/{RUN}/best.pt",
+        code=sources("problems.vae_pictures", "data", "jobs", "tables"),
+    output:
+        table=f"{RESULTS}/{RUN}/pictures.csv",
+    log:
+        f"{LOGS}/{RUN}/pictures.log",
+    benchmark:
+        f"{BENCHMARKS}/{RUN}/pictures.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        latents=VAE["latents"],
+    script:
+        "../scripts/pictures.py"

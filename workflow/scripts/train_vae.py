@@ -12,7 +12,9 @@ def main(snakemake):
         images = load_images(snakemake.input.images)
         steps = snakemake.params.checkpoint_steps
         paths = dict(zip(steps, snakemake.output.checkpoints, strict=True))
-        write_table(train(settings, images, paths, log), snakemake.output.table)
+        training, best = train(settings, images, paths, snakemake.output.best_model, log)
+        write_table(training, snakemake.output.table)
+        write_table(best, snakemake.output.best)
 
 
 if __name__ == "__main__":

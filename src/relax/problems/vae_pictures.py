@@ -29,7 +29,7 @@ def sample(model, noise):
 
 
 def pictures(settings, images, path, count=10):
-    """The first test images, their reconstructions, and as many samples, of every seed's model.
+    """The first test images, their reconstructions, and as many samples, of the first seed's model.
 
     Args:
         settings: `VAESettings` of the run that wrote `path`.
@@ -60,14 +60,11 @@ def pictures(settings, images, path, count=10):
         }
     shape = (x.shape[1], height, width)
     pixels = pd.MultiIndex.from_product([range(n) for n in shape], names=["image", "row", "column"])
+    columns = {"seed": seeds[0], "step": int(steps[0])}
     tables = [
         labelled(
-            pixels.to_frame(index=False).assign(value=value[replica].flatten()),
-            seed=seed,
-            step=int(steps[replica]),
-            kind=kind,
+            pixels.to_frame(index=False).assign(value=value[0].flatten()), **columns, kind=kind
         )
-        for replica, seed in enumerate(seeds)
         for kind, value in kinds.items()
     ]
     names = ("dataset", "model", "estimator", "learning_rate")

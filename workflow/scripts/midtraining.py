@@ -1,0 +1,20 @@
+"""Optimise the gradient's variance alone, at a checkpoint halfway through a training run."""
+
+from relax.data import load_images
+from relax.jobs import job
+from relax.problems.vae_midtraining import MidtrainingSettings, optimise_variance
+from relax.problems.vae_training import VAESettings
+from relax.tables import write_table
+
+
+def main(snakemake):
+    with job(snakemake.log[0], snakemake.threads) as log:
+        settings = VAESettings.of(snakemake.wildcards, snakemake.params)
+        midtraining = MidtrainingSettings.of(snakemake.params)
+        images = load_images(snakemake.input.images)
+        table = optimise_variance(settings, midtraining, images, snakemake.input.checkpoint, log)
+        write_table(table, snakemake.output.table)
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821
