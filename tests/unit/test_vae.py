@@ -1,0 +1,351 @@
+"""The discrete VAEs: the cost, who receives which gradient, training, and what it keeps."""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.distributions import Bernoulli
+
+from relax.checkpoints import load_checkpoint
+from relax.data import Images
+from relax.errors import ConfigError, DataError, NonFiniteError
+from relax.problems import vae_training, vae_variance
+from relax.problems.vae import MODELS, DiscreteVAE, LayerCost
+from relax.problems.vae_evaluation import bounds
+from relax.problems.vae_gradients import encoder_estimate, set_model_gradients
+from relax.problems.vae_training import VAESettings, build
+from relax.registry import REGISTRY
+from relax.replicas import parameter_generators
+from relax.streams import NoiseStream, generator
+from relax.surrogates import SurrogateSpec
+from relax.training import learn_surrogates
+
+ESTIMATORS = [name for name in REGISTRY if name != "exact"]
+SPEC = SurrogateSpec(hidden=(6,), squash=False, add_relaxed_cost=True, dtype=torch.float32)
+LATENTS, PIXELS, BATCH = 5, 12, 8
+
+
+@pytest.fixture(scope="module")
+def images():
+    draws = generator(0, "split").random((70, PIXELS)) < np.linspace(0.1, 0.9, PIXELS)
+    tensor = torch.from_numpy(draws.astype(np.float32))
+    return Images(tensor[:50], tensor[50:60], tensor[60:], (3, 4))
+
+
+def settings(estimator="relax", model="linear1", seeds=range(2), **changes):
+    values = {"steps": 12, "batch": BATCH, "latents": LATENTS, "learning_rate": 0.01, "spec": SPEC}
+    values |= {"bound_samples": 3}
+    return VAESettings("toy", model, estimator, seeds=seeds, **(values | changes))
+
+
+def one_estimate(run, images, kind="coupled", dtype=torch.float32):
+    """A run's parts, a minibatch of it, and the estimate that they give."""
+    model, estimator, surrogates = (part for part in build(run, images))
+    model, surrogates = model.to(dtype), surrogates.to(dtype)
+    x = images.train[:BATCH].to(dtype).expand(len(run.seeds), -1, -1)
+    layers = len(model.encoders)
+    noise = NoiseStream(run.seeds, "noise", BATCH, layers * LATENTS, kind, dtype)(0)
+    return (
+        model,
+        estimator,
+        surrogates,
+        lambda: encoder_estimate(estimator, surrogates, model, x, noise),
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_cost_is_the_negative_elbo(images, name):
+    """Against the library's Bernoulli, layer by layer, and wherever the chain is entered."""
+    model = DiscreteVAE(name, images.mean, LATENTS, parameter_generators(range(2)))
+    torch.nn.init.normal_(model.prior_logits)
+    x = images.train[:BATCH].expand(2, -1, -1)
+    layers = len(model.encoders)
+    us = NoiseStream(range(2), "noise", BATCH, layers * LATENTS, "coupled", torch.float32)(0).u
+    us = us.chunk(layers, -1)
+    below, expected, chain = x, torch.zeros(2, BATCH), []
+    for layer, u in enumerate(us):
+        centred = below - images.mean if layer == 0 else 2 * below - 1
+        q = Bernoulli(logits=model.encoders[layer](centred))
+        b = (u > 1 - q.probs).float()
+        p = Bernoulli(logits=model.decoders[layer](2 * b - 1))
+        chain.append((below, q.logits, expected))
+        expected = expected + q.log_prob(b).sum(-1) - p.log_prob(below).sum(-1)
+        below = b
+    expected = expected - Bernoulli(logits=model.prior_logits).log_prob(below).sum(-1)
+    torch.testing.assert_close(model.cost(x, us), expected)
+    below, logits, spent = chain[-1]
+    top = LayerCost(model, layers - 1, below, logits, (), spent)
+    torch.testing.assert_close(top((us[-1] > 1 - torch.sigmoid(logits)).float()), expected)
+
+
+def test_the_models_are_what_their_names_say(images):
+    """Stochastic layers, deterministic ones between them, and the output's bias."""
+    shapes = {}
+    for name in MODELS:
+        model = DiscreteVAE(name, images.mean, LATENTS, parameter_generators(range(1)))
+        shapes[name] = [
+            [tuple(layer.weight.shape[1:]) for layer in encoder.layers]
+            for encoder in model.encoders
+        ]
+        torch.testing.assert_close(
+            torch.sigmoid(model.decoders[0].layers[-1].bias).flatten(), images.mean
+        )
+    wide, square = (PIXELS, LATENTS), (LATENTS, LATENTS)
+    assert shapes["linear1"] == [[wide]]
+    assert shapes["linear2"] == [[wide], [square]]
+    assert shapes["nonlinear"] == [[wide, square, square]]
+
+
+def test_layers_above_follow_the_value_that_they_are_given(images):
+    """Hard from a hard value, relaxed from a relaxed one, at the mean in the mean-field pass."""
+    model = DiscreteVAE("linear2", images.mean, LATENTS, parameter_generators(range(1)))
+    x = images.train[:1].unsqueeze(0)
+    u = torch.full((1, 1, LATENTS), 0.3)
+    cost = LayerCost(model, 0, x, model.encode(0, x), [u])
+    seen = []
+    model.prior_log_prob = lambda b: seen.append(b) or torch.zeros(1, 1)
+    value = torch.full((1, 1, LATENTS), 0.6, requires_grad=True)
+    upper = model.encode(1, value)
+    cost.relaxed(value, lambda z: torch.sigmoid(3 * z))
+    torch.testing.assert_close(seen[-1], torch.sigmoid(3 * (upper + math.log(0.3 / 0.7))))
+    cost.mean_field(value)
+    torch.testing.assert_close(seen[-1], torch.sigmoid(upper))
+    cost(value.detach().round())
+    assert set(seen[-1].flatten().tolist()) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize("kind", ["independent", "coupled"])
+@pytest.mark.parametrize(("model_name", "name"), itertools.product(MODELS, ESTIMATORS))
+def test_every_parameter_gets_its_own_gradient_and_nothing_else(images, model_name, name, kind):
+    """Each encoder's is its layer's estimate; nothing of ∂φ g² leaks into the model."""
+    model, estimator, surrogates, make = one_estimate(settings(name, model_name), images, kind)
+    estimate = make()
+    learn_surrogates(estimator, surrogates, estimate.layers)
+    assert all(p.grad is None for p in model.parameters())
+    set_model_gradients(estimate)
+
+    x = images.train[:BATCH].expand(2, -1, -1)
+    below = [x, *(layer.sample for layer in estimate.layers)]
+    for layer, encoder in enumerate(model.encoders):
+        logits = model.encode(layer, below[layer])
+        per_logit = estimate.layers[layer].gradient.detach() / BATCH
+        expected = torch.autograd.grad(logits, list(encoder.parameters()), per_logit)
+        for parameter, gradient in zip(encoder.parameters(), expected, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient)
+
+    generative = [*model.decoders.parameters(), model.prior_logits]
+    log_p = Bernoulli(logits=model.prior_logits).log_prob(below[-1]).sum(-1)
+    for layer in range(len(model.decoders)):
+        p = Bernoulli(logits=model.decode(layer, below[layer + 1]))
+        log_p = log_p + p.log_prob(below[layer]).sum(-1)
+    expected = torch.autograd.grad(-log_p.mean(1).sum(), generative)
+    for parameter, gradient in zip(generative, expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
+LEARNERS = [name for name in REGISTRY if REGISTRY[name].learns]
+
+
+@pytest.mark.parametrize("model_name", ["linear1", "linear2"])
+@pytest.mark.parametrize("name", LEARNERS)
+def test_surrogates_get_the_derivative_of_their_objective(images, name, model_name):
+    """Against central differences, in float64 and on captured noise: Σ mean g², or for NVIL the
+    squared error of its baseline."""
+    run = settings(name, model_name, seeds=range(1))
+    _, estimator, surrogates, make = one_estimate(run, images, dtype=torch.float64)
+
+    def objective():
+        layers = make().layers
+        if name == "nvil":
+            return sum(layer.learning_signal.square().mean(1).sum().item() for layer in layers)
+        return sum(layer.gradient.square().mean(1).sum().item() for layer in layers)
+
+    estimate = make()
+    parameters = [p for s in surrogates for p in s.parameters()]
+    loss = sum(estimator.objective(layer).sum() for layer in estimate.layers)
+    slopes = torch.autograd.grad(loss, parameters)
+    learn_surrogates(estimator, surrogates, estimate.layers)
+    step = 1e-5
+    for surrogate in surrogates:
+        if name == "nvil":  # as it stood when the estimate was made
+            surrogate.mean.zero_()
+            surrogate.variance.zero_()
+    for parameter, slope in zip(parameters, slopes, strict=True):
+        assert torch.equal(parameter.grad, slope)
+        flat, slope = parameter.data.view(-1), slope.view(-1)
+        for index in range(0, flat.numel(), max(1, flat.numel() // 5)):
+            start = flat[index].item()
+            flat[index] = start + step
+            above = objective()
+            flat[index] = start - step
+            below = objective()
+            flat[index] = start
+            assert slope[index].item() == pytest.approx(
+                (above - below) / (2 * step), rel=1e-4, abs=1e-6
+            )
+
+
+@pytest.mark.parametrize("model_name", MODELS)
+@pytest.mark.parametrize("name", ["nvil", "relax"])
+def test_training_is_repeatable_and_a_seed_stands_alone(images, tmp_path, name, model_name):
+    """Bit for bit on the same job; to rounding when seeds share a job or not."""
+
+    def run(seeds, folder):
+        paths = {step: tmp_path / folder / f"{step}.pt" for step in (0, 12)}
+        best = tmp_path / folder / "best.pt"
+        return vae_training.train(settings(name, model_name, seeds=seeds), images, paths, best)
+
+    both, again, alone = run(range(2), "a"), run(range(2), "b"), run(range(1, 2), "c")
+    for mine, repeated, own in zip(both, again, alone, strict=True):
+        pd.testing.assert_frame_equal(mine, repeated, check_exact=True)
+        shared = mine[mine.seed == 1].reset_index(drop=True)
+        pd.testing.assert_frame_equal(shared, own, rtol=1e-4)
+        assert mine[mine.seed == 0].valid_elbo.iloc[-1] != own.valid_elbo.iloc[-1]
+    for file in ("12.pt", "best.pt"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["nvil", "muprop", "rebar", "relax"])
+@pytest.mark.parametrize("model_name", MODELS)
+def test_training_learns(images, name, model_name):
+    table, _ = vae_training.train(settings(name, model_name, steps=300), images, {})
+    first, last = (table[table.step == step].train_elbo for step in (6, 300))
+    assert (last.to_numpy() > first.to_numpy() + 0.5).all()
+    assert list(table.columns) == [
+        *("dataset", "model", "estimator", "learning_rate", "noise", "direct_gradient"),
+        *("seed", "step", "epoch", "train_elbo", "valid_elbo"),
+    ]
+
+
+@pytest.mark.parametrize("model_name", MODELS)
+def test_bounds_approach_the_log_likelihood_from_below(images, model_name):
+    """With 3 latents log p(x) is a sum; ELBO < bound of 50 < log p(x), and the gaps shrink.
+
+    The slack is five standard errors of the mean over images, measured over repetitions.
+    """
+    latents, seeds = 3, range(2)
+    model = DiscreteVAE(model_name, images.mean.double(), latents, parameter_generators(seeds))
+    states = torch.tensor(list(itertools.product((0.0, 1.0), repeat=latents))).double()
+    states = states.expand(2, -1, -1)
+    x = images.valid.double()
+    with torch.no_grad():
+        for decoder in model.decoders:
+            decoder.layers[-1].weight *= 3
+        log_p = Bernoulli(logits=model.prior_logits).log_prob(states).sum(-1)  # [replica, state]
+        for layer in reversed(range(len(model.decoders))):
+            down = Bernoulli(logits=model.decode(layer, states))
+            targets = x.expand(2, -1, -1) if layer == 0 else states
+            each = down.log_prob(targets.unsqueeze(2)).sum(-1)  # [replica, target, state]
+            log_p = torch.logsumexp(each + log_p.unsqueeze(1), -1)
+    exact = log_p.mean(1)
+    few, many = (
+        torch.stack([torch.stack(bounds(model, x, seeds, k, index=i)) for i in range(20)])
+        for k in (5, 50)
+    )
+    slack = 5 * few.std(0).max() / 20**0.5
+    elbo, bound = many.mean(0)
+    assert (elbo + slack < bound).all()
+    assert (bound < exact + slack).all()
+    assert (exact - bound < exact - few.mean(0)[1]).all()
+    assert (exact - bound < 0.1).all()
+
+
+def test_the_kept_model_is_the_one_with_the_best_validation_elbo(images, tmp_path):
+    """Each seed its own: the table's row, the file's step, and the parameters of that step."""
+    run = settings("rebar", steps=60, learning_rate=0.3)
+    everything = {step: tmp_path / f"{step}.pt" for step in range(6, 61, 6)}
+    training, best = vae_training.train(run, images, everything, tmp_path / "best.pt")
+    kept = load_checkpoint(tmp_path / "best.pt")
+    peaks = training.loc[training.groupby("seed").valid_elbo.idxmax()]
+    assert list(peaks.step) == list(best.step) == kept["step"].tolist()
+    assert len(set(training.groupby("seed").step.max()) & set(best.step)) == 0  # a real choice
+    for replica, step in enumerate(best.step):
+        then = load_checkpoint(everything[step])
+        name = "model.encoders.0.layers.0.weight"
+        assert torch.equal(kept[name][replica], then[name][replica])
+    assert (best.valid_bound >= best.valid_elbo).all()
+    assert list(best.columns[-5:]) == [
+        *("valid_elbo", "valid_bound", "test_elbo", "test_bound", "bound_samples")
+    ]
+
+
+def test_pretraining_moves_the_surrogate_alone(images, tmp_path):
+    """φ differs at step 0 from a run without it, θ does not; nothing to learn, nothing done."""
+
+    def at_start(folder, name="relax", **changes):
+        path = tmp_path / folder / "0.pt"
+        vae_training.train(settings(name, steps=1, **changes), images, {0: path})
+        return load_checkpoint(path)
+
+    plain, ahead = at_start("a"), at_start("b", pretraining_steps=5)
+    moved = {name for name in plain if not torch.equal(plain[name], ahead[name])}
+    assert moved
+    assert all(name.startswith("surrogates.") for name in moved)
+    nothing = at_start("c", "reinforce"), at_start("d", "reinforce", pretraining_steps=5)
+    assert all(torch.equal(nothing[0][name], nothing[1][name]) for name in nothing[0])
+
+
+def test_surrogate_settings_reach_the_optimiser(images):
+    """Weight decay for the networks' weights alone, and φ's own learning rate."""
+    run = settings(surrogate_learning_rate_scale=10.0, surrogate_weight_decay=0.25)
+    trainer = vae_training.Trainer(run, images)
+    model, weights, others = trainer.optimizer.param_groups
+    assert (model["lr"], weights["lr"], others["lr"]) == pytest.approx((0.01, 0.1, 0.1))
+    assert (model["weight_decay"], weights["weight_decay"], others["weight_decay"]) == (0, 0.25, 0)
+    assert [p.shape[1:] for p in weights["params"]] == [(PIXELS + LATENTS, 6), (6, 1)]
+    assert len(others["params"]) == 4  # two biases, λ and η
+
+
+def test_nvils_baseline_follows_the_costs(images):
+    """Its running mean and scale forget at the rate 0.2 a step, and only after the estimate."""
+    _, _, surrogates, make = one_estimate(settings("nvil"), images)
+    (baseline,) = surrogates
+    cost = make().cost.detach()
+    before = baseline(torch.zeros(2, BATCH, LATENTS), None, torch.zeros(2, BATCH, PIXELS))
+    baseline.observe(cost)
+    mean = 0.2 * cost.mean(1)
+    torch.testing.assert_close(baseline.mean.flatten(), mean)
+    spread = 0.2 * (cost - mean.unsqueeze(1)).square().mean(1)
+    torch.testing.assert_close(baseline.variance.flatten(), spread)
+    after = baseline(torch.zeros(2, BATCH, LATENTS), None, torch.zeros(2, BATCH, PIXELS))
+    scale = spread.sqrt().clamp(min=1).unsqueeze(1)
+    torch.testing.assert_close(after, mean.unsqueeze(1) + scale * before)
+
+
+def test_a_run_that_diverges_ends_with_an_error_that_says_where(images):
+    with pytest.raises(NonFiniteError, match=r"at step \d+, seed \d, estimator 'relax'"):
+        vae_training.train(settings(learning_rate=1e30), images, {})
+
+
+def test_a_bad_number_in_an_upper_layer_is_named(images):
+    trainer = vae_training.Trainer(settings("rebar", "linear2"), images)
+    with torch.no_grad():
+        trainer.surrogates[1].scale[1] = torch.nan
+    x = images.train[:BATCH].expand(2, -1, -1)
+    noise = trainer.settings.noise_stream("noise")(0)
+    with pytest.raises(NonFiniteError, match="the gradient of layer 2 .* step 7, seed 1"):
+        trainer.step(7, x, noise)
+
+
+def test_a_minibatch_larger_than_the_data_is_refused(images):
+    with pytest.raises(ConfigError, match=r"vae\.batch: must be 50 .* or less: 51"):
+        vae_training.train(settings(batch=51), images, {})
+
+
+def test_an_overflow_in_the_last_update_is_caught(images, tmp_path):
+    """After the only update no further estimate would show it; the checkpoint must not be left."""
+    huge = SurrogateSpec(hidden=(6,), squash=False, scale=1e30, dtype=torch.float32)
+    with pytest.raises(NonFiniteError, match="at step 1, seed 0, estimator 'rebar'"):
+        vae_training.train(settings("rebar", steps=1, spec=huge), images, {1: tmp_path / "1.pt"})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("changes", [{"latents": 6}, {"model": "linear2"}, {"model": "nonlinear"}])
+def test_a_checkpoint_of_another_model_is_refused(images, tmp_path, changes):
+    vae_training.train(settings(steps=1), images, {0: tmp_path / "0.pt"})
+    model, *_ = build(settings(**changes), images)
+    with pytest.raises(DataError, match=r"0\.pt does not fit the configured model"):
+        vae_variance.load_model(model, tmp_path / "0.pt")
