@@ -2,7 +2,7 @@
 
 from matplotlib.lines import Line2D
 
-from relax.figures.style import count, draw_band, estimator_look, finish, new_figure, ordered
+from relax.figures.style import count, draw_band, finish, new_figure, ordered
 from relax.registry import REGISTRY
 from relax.summaries.common import (
     best_of_rebar,
@@ -60,10 +60,10 @@ def _label_columns(cells, *labels):
                 panel.set_ylabel(label)
 
 
-def _zoom(panel, values, room=0.08):
-    """Vertical limits around these values."""
-    low, high = values.min(), values.max()
-    panel.set_ylim(low - room * (high - low), high + room * (high - low))
+def _zoom(panel, low, high):
+    """Vertical limits with a little room around these."""
+    room = 0.05 * (high - low)
+    panel.set_ylim(low - room, high + room)
 
 
 def fig3_vae_training(training):
@@ -85,9 +85,9 @@ def fig3_vae_training(training):
             draw_band(axes, rows, "valid_elbo", name, "epoch", "mean", **thin)
             handles[name] = draw_band(axes, rows, "train_elbo", name, "epoch", "mean")
         # The first epochs are far below the rest: the axis begins where curves can be told apart.
-        late = runs[runs.epoch >= 0.04 * runs.epoch.max()]
-        elbos = late[["train_elbo", "valid_elbo"]]  # the first is empty before an epoch is done
-        _zoom(axes, elbos.stack(), 0.05)
+        late = runs.epoch >= 0.04 * runs.epoch.max()
+        elbos = runs[["train_elbo", "valid_elbo"]]  # the first is empty before an epoch is done
+        _zoom(axes, elbos[late].min().min(), elbos.max().max())
         best = best_of_rebar(runs)
         if not best.empty:
             axes.plot([0, runs.epoch.max()], [best.mean()] * 2, **GOAL)
@@ -166,7 +166,7 @@ def fig5_vae_midtraining(training, midtraining):
         # The first updates change much: the lower axis is for what comes after them.
         settled = near[near.step >= 0.1 * own.step.max()].difference
         if settled.abs().max() > 0:
-            _zoom(lower, settled)
+            _zoom(lower, settled.min(), settled.max())
         lower.set_xlabel("updates of the surrogate")
     _label_columns(cells, "log-variance (natural log)", "difference to REBAR")
     (trajectory,) = runs.trajectory.unique()
