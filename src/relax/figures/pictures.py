@@ -41,7 +41,7 @@ def fig12_vae_pictures(pictures):
     labels = [REGISTRY[name].label for name in ordered(pictures.estimator)]
     parts = [*sorted(pictures.dataset.unique()), *labels, f"seed {seed}"]
     figure.supxlabel(
-        f"{', '.join(parts)}; black 0, white 1: pixels, and else probabilities",
+        f"{', '.join(parts)}; black 0, white 1 (data: pixels; else: probabilities)",
         fontsize=8,
         color="#444444",
     )
