@@ -175,6 +175,7 @@ def test_midtraining_with_one_seed_has_no_interval():
     ratio = shown["variance / REBAR's [95% interval]"]
     assert ratio["relaxed cost + network"] == "0.5"
     assert ratio["relaxed cost"] == ""
+    assert set(shown["scale"]) == {"1 seed, 100 updates of φ"}
     assert shown["stopped at"].unique().tolist() == ["50, REBAR's path"]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from relax.claims.judge import interval, label
+from relax.claims.judge import count, interval, label
 from relax.summaries.common import (
     difference_to,
     in_registry_order,
@@ -54,7 +54,7 @@ def midtraining_for_people(table):
             "surrogate": table.surrogate,
             "log-variance": [f"{row.log_variance:.2f}" for row in rows],
             "variance / REBAR's [95% interval]": [_ratio(row) for row in rows],
-            "scale": [f"{row.seeds} seeds, {row.steps:,} updates of φ" for row in rows],
+            "scale": [f"{count(row.seeds, 'seed')}, {row.steps:,} updates of φ" for row in rows],
         }
     )
 

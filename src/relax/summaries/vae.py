@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from relax.claims.judge import label
+from relax.claims.judge import count, label
 from relax.published import EPOCHS_TO_REBAR, NEVER, TRAIN_ELBO, VALID_BOUND
 from relax.summaries.common import (
     RUN_KEYS,
@@ -87,7 +87,7 @@ def vae_for_people(table):
             f"test bound ({samples})": _mean_se(table, "test_bound"),
             "epochs to REBAR's best": [_epochs(row) for row in rows],
             "published epochs": [_published_epochs(row) for row in rows],
-            "scale": [f"{row.seeds} seeds, {row.steps:,} steps" for row in rows],
+            "scale": [f"{count(row.seeds, 'seed')}, {row.steps:,} steps" for row in rows],
         }
     )
 
