@@ -8,12 +8,7 @@ from relax.data import load_images
 from relax.errors import DataError
 from relax.figures.style import estimator_look
 from relax.registry import REGISTRY
-from relax.summaries import (
-    rounded,
-    select_learning_rate,
-    summarise_toy,
-    summarise_vae,
-)
+from relax.summaries import rounded
 from relax.tables import read_tables, write_markdown, write_table
 
 
@@ -56,62 +51,6 @@ def test_damaged_data_is_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(DataError, match=r"d\.npz is not a prepared data set"):
         load_images(path)
-
-
-def training_table():
-    rows = [
-        ("digits", "linear1", estimator, rate, "coupled", seed, step, step / 10, elbo, elbo - 1)
-        for estimator, rate, elbo in (
-            ("rebar", 0.1, -30.0),
-            ("rebar", 0.01, -20.0),
-            ("relax", 0.1, -25.0),
-        )
-        for seed in (0, 1)
-        for step in (10, 20)
-    ]
-    columns = "dataset model estimator learning_rate noise seed step epoch train_elbo valid_elbo"
-    return pd.DataFrame(rows, columns=columns.split())
-
-
-def test_the_best_learning_rate_is_selected_for_each_estimator():
-    chosen = select_learning_rate(training_table())
-    assert chosen.groupby("estimator").learning_rate.unique().map(list).to_dict() == {
-        "rebar": [0.01],
-        "relax": [0.1],
-    }
-
-
-def test_vae_summary():
-    table = summarise_vae(training_table())
-    assert list(table.estimator) == ["rebar", "relax"]
-    assert list(table.best_train_elbo) == [-20.0, -25.0]
-    assert list(table.best_valid_elbo) == [-21.0, -26.0]
-    assert list(table.seeds) == [2, 2]
-
-
-def test_toy_summary_takes_the_last_step():
-    rows = [
-        (
-            "relax",
-            0.499,
-            "independent",
-            seed,
-            step,
-            step / 100,
-            0.25 - step / 1e5,
-            1e-3,
-            np.exp(-step),
-        )
-        for seed in (0, 1, 2)
-        for step in (0, 10)
-    ]
-    columns = "estimator target noise seed step theta loss gradient_variance exact_variance"
-    (row,) = summarise_toy(pd.DataFrame(rows, columns=columns.split())).to_dict("records")
-    assert row["seeds"] == 3
-    assert row["steps"] == 10
-    assert row["theta"] == 0.1
-    assert row["log_variance_exact"] == pytest.approx(-10)
-    assert row["published_loss"] == 0.2491
 
 
 def test_every_estimator_has_its_own_look():

@@ -29,7 +29,8 @@ rule table_toy:
 
 rule table_vae:
     input:
-        vae=training_tables,
+        training=training_tables,
+        best=best_tables,
         code=sources("summaries", "registry", "jobs", "tables"),
     output:
         csv=report(

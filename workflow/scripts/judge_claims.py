@@ -9,7 +9,7 @@ from relax.tables import read_tables, write_markdown, write_table
 
 def main(snakemake):
     with job(snakemake.log[0]):
-        runs = ("toy", "training", "variance")
+        runs = [name for name in snakemake.input.keys() if name not in ("theory", "code")]
         tables = {name: read_tables(snakemake.input[name]) for name in runs}
         tables |= {Path(path).stem: read_tables(path) for path in snakemake.input.theory}
         table = judge_claims(tables)

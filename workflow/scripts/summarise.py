@@ -1,15 +1,18 @@
 """Summarise result tables, for people and for programs."""
 
 from relax.jobs import job
-from relax.summaries import SUMMARIES, rounded
+from relax.summaries import SUMMARIES, for_people, rounded
 from relax.tables import read_tables, write_markdown, write_table
 
 
 def main(snakemake):
     with job(snakemake.log[0]):
         summary = snakemake.params.summary
-        table = SUMMARIES[summary](read_tables(snakemake.input[summary]))
+        names = [name for name in snakemake.input.keys() if name != "code"]
+        tables = {name: read_tables(snakemake.input[name]) for name in names}
+        table = SUMMARIES[summary](**tables)
         write_table(table, snakemake.output.csv)
+        table = for_people(summary, table)
         write_markdown(rounded(table), snakemake.output.md)
 
 

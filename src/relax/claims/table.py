@@ -15,9 +15,9 @@ def judge_claims(tables):
     """One row a claim, with the columns `relax.claims.judge.COLUMNS`.
 
     Args:
-        tables: result tables by name: `toy`, `training`, `variance`, and those of the theory part
-            (`optimum`, `concrete`, `relaxations`, `eta`, `latents`, `equations`). Without one of
-            them its claims are not tested.
+        tables: result tables by name: `toy`, `training`, `variance`, `midtraining`, and those of
+            the theory part (`optimum`, `concrete`, `relaxations`, `eta`, `latents`, `equations`).
+            Without one of them its claims are not tested.
     """
     return stack([row for claim in CLAIMS for row in claim(tables)])
 

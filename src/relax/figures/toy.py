@@ -9,7 +9,7 @@ from relax.figures.style import (
     new_figure,
     ordered,
 )
-from relax.summaries import log_variance
+from relax.summaries.common import log_variance
 
 
 def _scale(table):

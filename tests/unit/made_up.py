@@ -1,0 +1,86 @@
+"""Made-up tables of the discrete VAE, small enough to check by hand."""
+
+import numpy as np
+import pandas as pd
+
+RUN = ["dataset", "model", "estimator", "learning_rate", "noise", "direct_gradient", "seed"]
+
+
+def training(runs, dataset="digits", model="linear1", rate=0.001):
+    """Training tables; `runs`: validation ELBOs by epoch, by estimator and seed."""
+    rows = [
+        (dataset, model, name, rate, "coupled", True, seed, 10 * epoch, epoch, elbo + 0.5, elbo)
+        for (name, seed), elbos in runs.items()
+        for epoch, elbo in enumerate(elbos, start=1)
+    ]
+    return pd.DataFrame(rows, columns=[*RUN, "step", "epoch", "train_elbo", "valid_elbo"])
+
+
+def best(training, bound=1.0):
+    """The model of each run that validates best; its bounds are `bound` above its ELBOs."""
+    rows = training.loc[training.groupby(RUN).valid_elbo.idxmax()].drop(columns="train_elbo")
+    test = rows.valid_elbo - 0.25 * rows.seed
+    return rows.assign(
+        valid_bound=rows.valid_elbo + bound,
+        test_elbo=test,
+        test_bound=test + bound,
+        bound_samples=100,
+    )
+
+
+PAIRS = {
+    ("rebar", "relaxed cost"): 0.02,
+    ("relax", "network"): 0.5,
+    ("relax", "relaxed cost + network"): 0.01,
+    ("nvil", "baseline"): 0.6,
+}
+
+
+def midtraining(noise, dataset="digits", model="linear1", rate=0.001, pairs=PAIRS):
+    """Tuning at a frozen checkpoint; `noise`: each seed's factor on every variance but REBAR's."""
+    rows = [
+        (dataset, model, "rebar", rate, "coupled", True, 50, *pair, seed, step, v * factor, v)
+        for pair, last in pairs.items()
+        for seed, factor in enumerate(noise)
+        for step, v in ((0, 2.0), (100, last))
+        for factor in [1.0 if pair[0] == "rebar" else factor]
+    ]
+    columns = "dataset model trajectory learning_rate noise direct_gradient checkpoint estimator "
+    columns += "surrogate seed step encoder_variance logit_variance"
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def variance(variances, seeds=2, dataset="digits", model="linear1"):
+    """Variances at two checkpoints, by estimator."""
+    rows = [
+        (
+            dataset,
+            model,
+            "rebar",
+            0.001,
+            "coupled",
+            True,
+            name,
+            seed,
+            step,
+            v * (1 + 0.01 * seed),
+            v,
+        )
+        for name, v in variances.items()
+        for seed in range(seeds)
+        for step in (0, 40)
+    ]
+    columns = "dataset model trajectory learning_rate noise direct_gradient estimator seed step "
+    return pd.DataFrame(rows, columns=[*columns.split(), "encoder_variance", "logit_variance"])
+
+
+def pictures(dataset="digits", model="linear1", images=2, shape=(2, 3), seed=0):
+    """Images whose pixels are their numbers / 100; reconstructions are at 0.5, samples at 0.9."""
+    tables = []
+    for kind, value in (("data", None), ("reconstruction", 0.5), ("sample", 0.9)):
+        image, row, column = np.indices((images, *shape)).reshape(3, -1)
+        values = (np.arange(image.size) / 100) if value is None else value
+        tables.append(pd.DataFrame({"kind": kind, "image": image, "row": row, "column": column,
+                                    "value": values}))  # fmt: skip
+    run = {"dataset": dataset, "model": model, "estimator": "relax", "learning_rate": 0.001}
+    return pd.concat(tables, ignore_index=True).assign(**run, seed=seed, step=40)

@@ -1,0 +1,156 @@
+"""The VAE's figures from made-up tables: every panel, curve and label that should be there."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from unit import made_up
+
+from relax.figures.pictures import fig12_vae_pictures, tiled
+from relax.figures.style import save
+from relax.figures.vae import fig3_vae_training, fig4_vae_variance, fig5_vae_midtraining
+from relax.registry import REGISTRY, Entry
+
+ONE = [("digits", "linear1")]
+FOUR = [(d, m) for d in ("digits", "mnist") for m in ("linear1", "nonlinear")]
+ELBOS = {"reinforce": -25.0, "concrete": -22.0, "rebar": -20.0, "relax": -19.0}
+VARIANCES = {"reinforce": 1.0, "concrete": 0.03, "rebar": 0.02, "relax": 0.01}
+
+
+@pytest.fixture(autouse=True)
+def baselines(monkeypatch):
+    """The registry with NVIL in it, whatever it holds otherwise; and no figure left open."""
+    monkeypatch.setitem(REGISTRY, "nvil", Entry("none", "NVIL"))
+    yield
+    plt.close("all")
+
+
+def over(problems, make, *arguments, **options):
+    tables = [make(*arguments, dataset=d, model=m, **options) for d, m in problems]
+    return pd.concat(tables, ignore_index=True)
+
+
+def training(problems, seeds, names=("nvil", *ELBOS)):
+    runs = {
+        (name, seed): ELBOS.get(name, -24) + np.array([-9.0, -2.0, 0.0, -0.5]) + seed / 10
+        for name in names
+        for seed in range(seeds)
+    }
+    return over(problems, made_up.training, runs)
+
+
+def panels(figure):
+    """Titles of the visible panels that have one."""
+    return [axes.get_title() for axes in figure.axes if axes.get_visible() and axes.get_title()]
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def lines(axes, label):
+    return [line for line in axes.lines if line.get_label() == label]
+
+
+SIZES = pytest.mark.parametrize(("problems", "seeds"), [(ONE, 1), (ONE, 3), (FOUR, 2)])
+
+
+@SIZES
+def test_figure_3(problems, seeds, tmp_path):
+    figure = fig3_vae_training(training(problems, seeds))
+    save(figure, [tmp_path / "figure.png"])
+    assert panels(figure) == [f"{d}, {m}" for d, m in problems]
+    labels = [REGISTRY[name].label for name in REGISTRY if name in ("nvil", *ELBOS)]
+    assert legend(figure) == [*labels, "thin: validation", "REBAR's best validation ELBO"]
+    for axes in figure.axes:
+        goal = axes.lines[-1]
+        assert list(goal.get_ydata()) == pytest.approx([-20 + (seeds - 1) / 20] * 2)
+        assert goal.is_dashed()
+
+
+def test_figure_3_without_rebar():
+    figure = fig3_vae_training(training(ONE, 2, names=("reinforce", "relax")))
+    assert legend(figure) == ["REINFORCE", "RELAX", "thin: validation"]
+
+
+def test_figure_3_before_the_first_epoch_ends():
+    """The training ELBO is then empty, the validation ELBO is not."""
+    figure = fig3_vae_training(training(ONE, 2).assign(train_elbo=np.nan))
+    low, high = figure.axes[0].get_ylim()
+    assert low < -34
+    assert high > -19
+
+
+@SIZES
+def test_figure_4(problems, seeds, tmp_path):
+    variance = over(problems, made_up.variance, VARIANCES | {"nvil": 0.5}, seeds=seeds)
+    figure = fig4_vae_variance(training(problems, seeds), variance)
+    save(figure, [tmp_path / "figure.png"])
+    assert panels(figure) == [f"{d}, {m}" for d, m in problems]
+    labels = [REGISTRY[name].label for name in REGISTRY if name in ("nvil", *ELBOS)]
+    assert legend(figure) == labels
+    assert len(figure.axes) == 2 * len(problems)
+    below = [axes for axes in figure.axes if axes.get_xlabel() == "training step"]
+    assert len(below) == len(problems)
+    for axes in below:
+        assert [line.get_label() for line in axes.lines] == ["REBAR", "RELAX"]
+        (relax,) = lines(axes, "RELAX")
+        assert list(relax.get_ydata()) == pytest.approx([np.log(0.5)] * 2)
+
+
+@SIZES
+def test_figure_5(problems, seeds, tmp_path):
+    table = over(problems, made_up.midtraining, np.linspace(0.9, 1.1, seeds))
+    figure = fig5_vae_midtraining(training(problems, seeds), table)
+    save(figure, [tmp_path / "figure.png"])
+    alone, added = "RELAX, network alone", "RELAX, added to REBAR's relaxation"
+    assert panels(figure) == [f"{d}, {m}" for d, m in problems]
+    assert sorted(legend(figure)) == sorted(["REBAR", "NVIL", alone, added])
+    assert "frozen at step 50 of training with REBAR" in figure.get_suptitle()
+    assert f"{seeds} seed{'s' if seeds > 1 else ''}, 100 updates" in (
+        figure.legends[0].get_title().get_text()
+    )
+    for upper in (axes for axes in figure.axes if axes.get_title()):
+        assert len(upper.lines) == 4
+        (one,), (other,) = lines(upper, alone), lines(upper, added)
+        assert one.get_color() == other.get_color()
+        assert one.is_dashed()
+        assert not other.is_dashed()
+    for lower in (axes for axes in figure.axes if axes.get_xlabel()):
+        assert sorted(line.get_label() for line in lower.lines) == ["REBAR", added]
+        (zero,) = lines(lower, "REBAR")
+        assert list(zero.get_ydata()) == [0, 0]
+        (relax,) = lines(lower, added)
+        factors = np.log(np.linspace(0.9, 1.1, seeds))
+        assert relax.get_ydata()[-1] == pytest.approx(np.log(0.5) + factors.mean())
+
+
+def test_figure_12(tmp_path):
+    table = over(FOUR, made_up.pictures)
+    figure = fig12_vae_pictures(pd.concat([table, table.assign(seed=1)]))
+    save(figure, [tmp_path / "figure.png"])
+    titles = [f"{d}, {m}\nRELAX, 40 iterations, learning rate 0.001" for d, m in FOUR]
+    assert [axes.get_title("left") for axes in figure.axes] == titles
+    assert "digits, mnist, RELAX, seed 0" in figure.get_supxlabel()
+    for axes in figure.axes:
+        names = [text.get_text() for text in axes.get_yticklabels()]
+        assert names == ["data", "reconstruction", "sample"]
+        assert list(axes.get_yticks()) == pytest.approx([0.5, 3.5, 6.5], abs=0.4)
+        assert len(axes.get_xticks()) == 0
+
+
+def test_three_runs_leave_no_empty_panel():
+    figure = fig12_vae_pictures(over(FOUR[:3], made_up.pictures))
+    assert [axes.get_visible() for axes in figure.axes] == [True, True, True, False]
+
+
+def test_tiles():
+    """Two images of 2 x 3 pixels beside each other, one blank pixel between; three rows of them."""
+    table = made_up.pictures().assign(image=lambda t: t.image * 7 + 4)  # numbered as they may be
+    tiles = tiled(table.sample(frac=1, random_state=0))
+    assert tiles.shape == (8, 7)
+    first = np.array([[0, 1, 2, np.nan, 6, 7, 8], [3, 4, 5, np.nan, 9, 10, 11]]) / 100
+    assert tiles[:2] == pytest.approx(first, nan_ok=True)
+    assert np.isnan(tiles[[2, 5]]).all()
+    assert set(tiles[3:5].ravel()[[0, 6]]) == {0.5}
+    assert set(tiles[6:].ravel()[[0, 6]]) == {0.9}
