@@ -37,5 +37,8 @@ rule all:
         toy_tables,
         relaxation_tables,
         training_tables,
+        best_tables,
         variance_tables,
+        midtraining_tables,
+        picture_tables,
         THEORY_TABLES,

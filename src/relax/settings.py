@@ -9,7 +9,8 @@ def collect(kind, wildcards, params, **surrogate_shape):
     """An instance of the settings dataclass `kind` from a rule's wildcards and params.
 
     Names are matched to fields, those inside `params.learning` too, numbers in wildcards are read
-    as such, `first` and `last` become the range of seeds, and `params.surrogate` with `surrogate_shape` becomes the `SurrogateSpec`.
+    as such, `first` and `last` become the range of seeds, and `params.surrogate` with
+    `surrogate_shape` becomes the `SurrogateSpec`.
     """
     values = {**dict(params.items()), **dict(wildcards.items())}
     values |= values.pop("learning", {})

@@ -10,7 +10,6 @@ from relax.checkpoints import load_checkpoint, save_checkpoint
 from relax.errors import DataError, NonFiniteError
 from relax.problems import toy
 from relax.registry import REGISTRY
-from relax.surrogates import SurrogateSpec
 from relax.training import adam, check_finite, progress
 
 

@@ -93,6 +93,31 @@ rule figure_4:
         "../scripts/plot.py"
 
 
+rule figure_5:
+    input:
+        training=training_tables,
+        midtraining=midtraining_tables,
+        code=sources("figures.vae", "registry", "jobs", "tables"),
+    output:
+        **figure_outputs(
+            "fig5_vae_midtraining", "Discrete VAE", "halfway through training"
+        ),
+    log:
+        f"{LOGS}/figures/fig5_vae_midtraining.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig5_vae_midtraining.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        figure="vae.fig5_vae_midtraining",
+    script:
+        "../scripts/plot.py"
+
+
 rule figure_6:
     input:
         relaxations=rules.theory.output.relaxations,
@@ -213,14 +238,40 @@ rule figure_10:
         "../scripts/plot.py"
 
 
+rule figure_12:
+    input:
+        pictures=picture_tables,
+        code=sources("figures.pictures", "registry", "jobs", "tables"),
+    output:
+        **figure_outputs(
+            "fig12_vae_pictures", "Discrete VAE", "reconstructions and samples"
+        ),
+    log:
+        f"{LOGS}/figures/fig12_vae_pictures.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig12_vae_pictures.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        figure="pictures.fig12_vae_pictures",
+    script:
+        "../scripts/plot.py"
+
+
 rule figures:
     input:
         rules.figure_1.output,
         rules.figure_2.output,
         rules.figure_3.output,
         rules.figure_4.output,
+        rules.figure_5.output,
         rules.figure_6.output,
         rules.figure_7.output,
         rules.figure_8.output,
         rules.figure_9.output,
         rules.figure_10.output,
+        rules.figure_12.output,

@@ -56,11 +56,41 @@ rule table_vae:
         "../scripts/summarise.py"
 
 
+rule table_midtraining:
+    input:
+        training=training_tables,
+        midtraining=midtraining_tables,
+        code=sources("summaries", "registry", "jobs", "tables"),
+    output:
+        csv=report(
+            f"{RESULTS}/tables/midtraining.csv",
+            caption="../report/table_midtraining.rst",
+            category="Discrete VAE",
+            labels={"what": "table", "name": "halfway through training"},
+        ),
+        md=f"{RESULTS}/tables/midtraining.md",
+    log:
+        f"{LOGS}/tables/midtraining.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/midtraining.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        summary="midtraining",
+    script:
+        "../scripts/summarise.py"
+
+
 rule table_claims:
     input:
         toy=toy_tables,
         training=training_tables,
         variance=variance_tables,
+        midtraining=midtraining_tables,
         theory=THEORY_TABLES,
         code=sources("claims.table", "registry", "jobs", "tables"),
     output:
@@ -89,4 +119,5 @@ rule tables:
     input:
         rules.table_toy.output,
         rules.table_vae.output,
+        rules.table_midtraining.output,
         rules.table_claims.output,

@@ -1,4 +1,4 @@
-"""How good a discrete VAE is: its ELBO, the importance-weighted bound, and the best model so far."""
+"""How good a discrete VAE is: the ELBO, the importance-weighted bound, and the best model."""
 
 import math
 

@@ -60,13 +60,11 @@ def pictures(settings, images, path, count=10):
         }
     shape = (x.shape[1], height, width)
     pixels = pd.MultiIndex.from_product([range(n) for n in shape], names=["image", "row", "column"])
-    columns = {"seed": seeds[0], "step": int(steps[0])}
-    tables = [
-        labelled(
-            pixels.to_frame(index=False).assign(value=value[0].flatten()), **columns, kind=kind
-        )
-        for kind, value in kinds.items()
-    ]
+    of = {"seed": seeds[0], "step": int(steps[0])}
+    tables = []
+    for kind, value in kinds.items():
+        table = pixels.to_frame(index=False).assign(value=value[0].flatten().numpy())
+        tables.append(labelled(table, **of, kind=kind))
     names = ("dataset", "model", "estimator", "learning_rate")
     labels = {name: settings.labels[name] for name in names}
     return labelled(pd.concat(tables, ignore_index=True), **labels)
