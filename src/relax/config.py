@@ -137,11 +137,16 @@ def _check_beyond_schema(config):
             f"  vae.variance.trajectory: must be one of vae.estimators "
             f"({', '.join(config['vae']['estimators'])}); got '{trajectory}'"
         )
-    if config["vae"]["checkpoints"] > config["vae"]["steps"]:
-        messages.append(
-            f"  vae.checkpoints: must not exceed vae.steps; got {config['vae']['checkpoints']} "
-            f"and {config['vae']['steps']}"
-        )
+    halfway = config["vae"]["midtraining"]
+    for block, key, parts, whole in (
+        (config["vae"], "vae", "checkpoints", "steps"),
+        (halfway, "vae.midtraining", "measurements", "tuning_steps"),
+    ):
+        if block[parts] > block[whole]:
+            messages.append(
+                f"  {key}.{parts}: must not exceed {key}.{whole}; got {block[parts]} "
+                f"and {block[whole]}"
+            )
     return messages
 
 

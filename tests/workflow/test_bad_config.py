@@ -24,8 +24,20 @@ MISTAKES = [
     ("theory.targets: [0.3, -0.0]", "theory.targets[1]: must be 0 or more; got -0.0"),
     (
         "toy.relaxation.estimators: [concrete]",
-        "'concrete' learns nothing; allowed here: rebar, relax",
+        "'concrete' learns no function of z; allowed here: rebar, relax, nvil",
     ),
+    ("toy.relaxation.estimators: [muprop]", "'muprop' learns no function of z"),
+    (
+        "vae.models: [linear3]",
+        "vae.models[0]: must be one of linear1, linear2, nonlinear; got 'linear3'",
+    ),
+    (
+        "{vae.midtraining.tuning_steps: 3, vae.midtraining.measurements: 4}",
+        "vae.midtraining.measurements: must not exceed vae.midtraining.tuning_steps; got 4 and 3",
+    ),
+    ("vae.surrogate_weight_decay: -0.1", "vae.surrogate_weight_decay: must be 0 or more; got -0.1"),
+    ("vae.pretraining_steps: many", "vae.pretraining_steps: must be a whole number; got 'many'"),
+    ("vae.bound_samples: 0", "vae.bound_samples: must be 1 or more; got 0"),
     ("toy.steps: many", "toy.steps: must be a whole number; got 'many'"),
     ("toy.steps: 10.5", "toy.steps: must be a whole number; got 10.5"),
     ("toy.steps: 1.0e+3", "toy.steps: must be a whole number; got 1000.0"),
@@ -58,7 +70,7 @@ MISTAKES = [
     (
         "vae.estimators: [exact, rebar]",
         "vae.estimators: 'exact' takes at most 16 latents and vae has 200",
-        "allowed here: reinforce, concrete, rebar, relax",
+        "allowed here: reinforce, concrete, rebar, relax, nvil, muprop",
     ),
     (
         "vae.estimators: [relax, reinforce]",

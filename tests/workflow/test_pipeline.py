@@ -14,11 +14,13 @@ FIGURES = {
     "fig2_toy_variance_relaxation": "Toy problem",
     "fig3_vae_training": "Discrete VAE",
     "fig4_vae_variance": "Discrete VAE",
+    "fig5_vae_midtraining": "Discrete VAE",
     "fig6_optimal_relaxation": "Optimal relaxation",
     "fig7_optimum_vs_theta": "Optimal relaxation",
     "fig8_concrete_bias_variance": "Optimal relaxation",
     "fig9_estimator_terms": "Optimal relaxation",
     "fig10_eta": "Optimal relaxation",
+    "fig12_vae_pictures": "Discrete VAE",
 }
 # What each figure must say of the scale at which it was run.
 SCALES = {
@@ -26,23 +28,28 @@ SCALES = {
     "fig2": ["2 seeds", "40 steps"],
     "fig3": ["digits", "2 seeds", "12 iterations"],
     "fig4": ["digits", "2 seeds", "12 iterations"],
+    "fig5": ["digits", "2 seeds", "12 iterations"],
     "fig6": ["2 seeds", "independent noise"],
     "fig7": ["exact", "3 values"],
     "fig8": ["exact", "one latent"],
     "fig9": ["one latent, independent noise"],
     "fig10": ["2 seeds", "independent noise"],
+    "fig12": ["digits", "REBAR", "seed 0"],
 }
+TABLES = ["toy", "vae", "midtraining", "claims"]
 THEORY = ["optimum", "concrete", "relaxations", "terms", "eta", "latents", "equations"]
+KINDS = ("csv", "pt")
 JOBS = [
     "data/digits",
     *(f"toy/t0.45/{name}/seeds0-1" for name in TOY),
     *(f"toy/t0.45/{name}/relaxation_seeds0-1" for name in TUNED),
     *(f"{VAE_RUN.format(name)}/training" for name in VAE),
-    f"{VAE_RUN.format('rebar')}/variance",
+    *(f"{VAE_RUN.format('rebar')}/{name}" for name in ("variance", "midtraining", "pictures")),
     *(f"figures/{name}" for name in FIGURES),
     "theory",
     "tables/toy",
     "tables/vae",
+    "tables/midtraining",
     "tables/claims",
 ]
 
@@ -56,10 +63,13 @@ def test_the_run_started_every_job_once(tiny):
         *(f"tune_relaxation {name}" for name in TUNED),
         *(f"train_vae {name}" for name in VAE),
         "measure_variance rebar",
+        "midtraining rebar",
+        "pictures rebar",
         "theory",
-        *(f"figure_{number}" for number in (1, 2, 3, 4, 6, 7, 8, 9, 10)),
+        *(f"figure_{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12)),
         "table_toy",
         "table_vae",
+        "table_midtraining",
         "table_claims",
     ]
     assert names(read_jobs(tiny.output("first"))) == sorted(expected)
@@ -83,8 +93,9 @@ def test_a_run_leaves_the_promised_files_and_no_other(tiny, results):
     tables = [job for job in JOBS if not job.startswith(("data", "figures")) and job != "theory"]
     expected |= {results / f"{job}.csv" for job in tables}
     expected |= {results / "theory" / f"{name}.csv" for name in THEORY}
-    expected |= {results / "tables" / f"{name}.md" for name in ("toy", "vae", "claims")}
+    expected |= {results / "tables" / f"{name}.md" for name in TABLES}
     expected |= {results / "data" / "digits.npz"}
+    expected |= {results / VAE_RUN.format(name) / f"best.{kind}" for name in VAE for kind in KINDS}
     expected |= {
         results / VAE_RUN.format(name) / f"checkpoint_{step}.pt"
         for name in VAE
@@ -108,7 +119,10 @@ def test_every_job_has_a_log_and_a_benchmark(results, job):
     assert benchmark.s[0] > 0
 
 
-@pytest.mark.parametrize("job", [job for job in JOBS if job.startswith(("toy", "vae"))])
+LONG = [job for job in JOBS if job.startswith(("toy", "vae")) and not job.endswith("pictures")]
+
+
+@pytest.mark.parametrize("job", LONG)
 def test_a_long_job_logs_its_progress(results, job):
     """Its log says how far it is and how fast; a job with nothing to learn has no steps."""
     log = (results / "logs" / f"{job}.log").read_text(encoding="utf-8")
@@ -134,8 +148,9 @@ def test_figures_are_real(tiny, name):
 
 RULES = [
     *("prepare_data", "train_toy", "tune_relaxation", "train_vae", "measure_variance"),
-    *("theory", "figure_1", "figure_2", "figure_3", "figure_4"),
-    *("table_toy", "table_vae", "table_claims"),
+    *("midtraining", "pictures"),
+    *("theory", "figure_1", "figure_2", "figure_3", "figure_4", "figure_5"),
+    *("table_toy", "table_vae", "table_midtraining", "table_claims", "figure_12"),
     *("figure_6", "figure_7", "figure_8", "figure_9", "figure_10"),
 ]
 
@@ -177,6 +192,7 @@ def test_the_report_shows_every_figure_and_table(built_copy):
     expected |= {
         "results/tiny/tables/toy.csv": "Toy problem",
         "results/tiny/tables/vae.csv": "Discrete VAE",
+        "results/tiny/tables/midtraining.csv": "Discrete VAE",
         "results/tiny/tables/claims.csv": "Claims",
     }
     assert expected.items() <= shown.items()

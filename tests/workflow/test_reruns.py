@@ -5,8 +5,12 @@ import pytest
 from workflow.project import TOY, TUNED, VAE, Project, write_config
 
 TOY_FIGURES = ["figure_1", "figure_2", "table_toy", "table_claims", "all"]
-VAE_FIGURES = ["figure_3", "figure_4", "table_vae", "table_claims", "all"]
+VAE_TABLES = ["table_vae", "table_midtraining", "table_claims"]
+VAE_FIGURES = ["figure_3", "figure_4", "figure_5", *VAE_TABLES, "all"]
 VARIANCE = ["measure_variance rebar", "table_claims"]
+MIDTRAINING = ["midtraining rebar", "figure_5", "table_midtraining", "table_claims"]
+PICTURES = ["pictures rebar", "figure_12"]
+MEASURED = [*VARIANCE, *MIDTRAINING]
 THEORY = ["theory", "table_claims", *(f"figure_{number}" for number in (6, 7, 8, 9, 10))]
 
 
@@ -37,28 +41,39 @@ EDITED_KEYS = {
     "toy.variance_samples": (11, train_toy(*TOY) + TOY_FIGURES),
     "toy.relaxation.theta": (0.4, [*tune(*TUNED), "figure_2", "all"]),
     "vae.variance.draws": (4, [*VARIANCE, "figure_4", "all"]),
-    "vae.surrogate.hidden": ([4], [*train_vae("relax"), *VARIANCE, *VAE_FIGURES]),
+    "vae.midtraining.draws": (4, [*MIDTRAINING, "all"]),
+    "vae.surrogate.hidden": ([4], [*train_vae("relax"), *MEASURED, *VAE_FIGURES]),
+    "vae.surrogate_weight_decay": (
+        0.1,
+        [*train_vae("rebar", "relax"), *MEASURED, *PICTURES, *VAE_FIGURES],
+    ),
+    "vae.pretraining_steps": (
+        2,
+        [*train_vae("rebar", "relax"), *MEASURED, *PICTURES, *VAE_FIGURES],
+    ),
     "data.mirror": ("elsewhere", []),
     "data.sets": ({"mine": UNUSED}, []),
-    "vae.evaluation_samples": (2, [*train_vae(*VAE), *VARIANCE, *VAE_FIGURES]),
+    "vae.evaluation_samples": (2, [*train_vae(*VAE), *MEASURED, *PICTURES, *VAE_FIGURES]),
 }
 EDITED_FILES = {
     "estimators/rebar.py": [
         *train_toy("rebar"),
         *tune("rebar"),
         *train_vae("rebar"),
-        *VARIANCE,
+        *MEASURED,
+        *PICTURES,
         *THEORY,
         *TOY_FIGURES[:-1],
         *VAE_FIGURES,
     ],
-    "figures/vae.py": ["figure_3", "figure_4", "all"],
+    "figures/vae.py": ["figure_3", "figure_4", "figure_5", "all"],
     "problems/theory.py": [*THEORY, "all"],
-    "data.py": ["prepare_data", *train_vae(*VAE), *VARIANCE, *VAE_FIGURES],
-    "preparation.py": ["prepare_data", *train_vae(*VAE), *VARIANCE, *VAE_FIGURES],
+    "data.py": ["prepare_data", *train_vae(*VAE), *MEASURED, *PICTURES, *VAE_FIGURES],
+    "preparation.py": ["prepare_data", *train_vae(*VAE), *MEASURED, *PICTURES, *VAE_FIGURES],
     "downloads.py": [],
     "datasets.py": [],
-    "problems/vae_variance.py": [*VARIANCE, "figure_4", "all"],
+    "problems/vae_variance.py": [*MEASURED, *PICTURES, "figure_4", "all"],
+    "problems/vae_midtraining.py": [*MIDTRAINING, "all"],
 }
 
 
@@ -108,7 +123,7 @@ def test_an_edited_script_reruns_its_rule(built_copy):
     script = built_copy.path / "workflow" / "scripts" / "summarise.py"
     source = script.read_text(encoding="utf-8")
     script.write_text(source.replace("rounded(table)", "rounded(table, 4)"), encoding="utf-8")
-    assert built_copy.planned() == ["all", "table_toy", "table_vae"]
+    assert built_copy.planned() == ["all", "table_midtraining", "table_toy", "table_vae"]
 
 
 @pytest.fixture(scope="module")

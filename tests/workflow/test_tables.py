@@ -24,6 +24,17 @@ COLUMNS = {
         "encoder_variance "
         "logit_variance"
     ),
+    "vae/*/*/*/*/*/best.csv": (
+        "dataset model estimator learning_rate noise direct_gradient seed step epoch "
+        "valid_elbo valid_bound test_elbo test_bound bound_samples"
+    ),
+    "vae/*/*/*/*/*/midtraining.csv": (
+        "dataset model trajectory learning_rate noise direct_gradient checkpoint estimator "
+        "surrogate seed step encoder_variance logit_variance"
+    ),
+    "vae/*/*/*/*/*/pictures.csv": (
+        "dataset model estimator learning_rate seed step kind image row column value"
+    ),
     "tables/toy.csv": (
         "target estimator noise seeds steps theta loss loss_se log_variance log_variance_exact "
         "published_loss"
@@ -31,7 +42,14 @@ COLUMNS = {
     "tables/claims.csv": "claim where statistic value ci_low ci_high scale evidence rule verdict",
     "tables/vae.csv": (
         "dataset model estimator learning_rate noise seeds steps best_train_elbo "
-        "best_train_elbo_se best_valid_elbo best_valid_elbo_se"
+        "best_train_elbo_se best_valid_elbo best_valid_elbo_se best_valid_bound "
+        "best_valid_bound_se bound_samples test_elbo test_elbo_se test_bound test_bound_se "
+        "published_train_elbo published_valid_bound epochs_to_rebar seeds_to_rebar "
+        "published_epochs_to_rebar"
+    ),
+    "tables/midtraining.csv": (
+        "dataset model trajectory learning_rate noise checkpoint estimator surrogate seeds steps "
+        "log_variance ratio_to_rebar ratio_low ratio_high"
     ),
 }
 
@@ -74,7 +92,7 @@ def test_tables_keep_every_digit(results, tmp_path):
         assert (tmp_path / "again.csv").read_bytes() == path.read_bytes(), path.name
 
 
-@pytest.mark.parametrize("name", ["toy", "vae", "claims"])
+@pytest.mark.parametrize("name", ["toy", "vae", "midtraining", "claims"])
 def test_markdown_tables_show_the_same_rows(results, name):
     """A header, a rule, and a line for each row of the CSV."""
     lines = (results / "tables" / f"{name}.md").read_text(encoding="utf-8").splitlines()

@@ -4,22 +4,30 @@ import pytest
 
 TOY = [f"train_toy {name}" for name in ("exact", "reinforce", "concrete", "rebar", "relax")] * 2
 TUNED = ["tune_relaxation rebar", "tune_relaxation relax"] * 2
-VAE = ["prepare_data", *(f"train_vae {n}" for n in ("reinforce", "concrete", "rebar", "relax"))]
-VARIANCE = ["measure_variance rebar"]
+VAE_ESTIMATORS = ("reinforce", "nvil", "muprop", "concrete", "rebar", "relax")
+MODELS = 3  # linear1, linear2, nonlinear
+ONE_RUN = ["prepare_data", *["train_vae rebar"] * MODELS]
+VAE = ["prepare_data", *(f"train_vae {name}" for name in VAE_ESTIMATORS * MODELS)]
+VARIANCE = ["measure_variance rebar"] * MODELS
+MIDTRAINING = ["midtraining rebar"] * MODELS
+PICTURES = ["pictures rebar"] * MODELS
 THEORY = ["theory"]
 FIGURES = {
     "figure_1": ("fig1_toy_training", TOY),
     "figure_2": ("fig2_toy_variance_relaxation", TOY + TUNED),
     "figure_3": ("fig3_vae_training", VAE),
     "figure_4": ("fig4_vae_variance", VAE + VARIANCE),
+    "figure_5": ("fig5_vae_midtraining", VAE + MIDTRAINING),
     "figure_6": ("fig6_optimal_relaxation", THEORY),
     "figure_7": ("fig7_optimum_vs_theta", THEORY),
     "figure_8": ("fig8_concrete_bias_variance", THEORY),
     "figure_9": ("fig9_estimator_terms", THEORY),
     "figure_10": ("fig10_eta", THEORY),
+    "figure_12": ("fig12_vae_pictures", ONE_RUN + PICTURES),
 }
-TABLES = {"table_toy": "toy", "table_vae": "vae", "table_claims": "claims"}
-EVERYTHING = sorted([*TOY, *TUNED, *VAE, *VARIANCE, *THEORY, *FIGURES, *TABLES])
+TABLES = {f"table_{name}": name for name in ("toy", "vae", "midtraining", "claims")}
+MEASURED = [*VARIANCE, *MIDTRAINING]
+EVERYTHING = sorted([*TOY, *TUNED, *VAE, *MEASURED, *PICTURES, *THEORY, *FIGURES, *TABLES])
 
 
 # All with config.yaml as it is: nothing of the default preset is built in the tiny run's folder.
@@ -44,7 +52,7 @@ def test_figures_by_path(tiny, kind):
 
 def test_tables_by_name_and_by_path(tiny):
     """All tables, as CSV and as Markdown, need runs and no figure."""
-    expected = sorted([*TOY, *VAE, *VARIANCE, *THEORY, *TABLES])
+    expected = sorted([*TOY, *VAE, *MEASURED, *THEORY, *TABLES])
     assert tiny.planned(*TABLES, config=None) == expected
     paths = [f"results/tables/{name}.{kind}" for name in TABLES.values() for kind in ("csv", "md")]
     assert tiny.planned(*paths, config=None) == expected
