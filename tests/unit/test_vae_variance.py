@@ -12,7 +12,7 @@ from relax.problems.vae_midtraining import (
     CONTESTANTS,
     MidtrainingSettings,
     optimise_variance,
-    start_together,
+    take_relaxations,
 )
 from relax.problems.vae_pictures import pictures
 from relax.streams import generator
@@ -71,7 +71,7 @@ def trained(images, tmp_path_factory):  # noqa: F811
     return run, folder
 
 
-def test_contestants_start_together(images, trained):  # noqa: F811
+def test_contestants_take_relaxations(images, trained):  # noqa: F811
     """RELAX with REBAR's part gives REBAR's estimate at the start, alone that of REINFORCE."""
     run, folder = trained
     tensors = load_checkpoint(folder / "40.pt")
@@ -80,7 +80,7 @@ def test_contestants_start_together(images, trained):  # noqa: F811
     for name, made_of, changed in (*CONTESTANTS, ("reinforce", "nothing", {})):
         frozen = vae_variance.FrozenRun(run, images, name, **changed)
         vae_variance.load_model(frozen.model, folder / "40.pt")
-        start_together(frozen.surrogates, tensors)
+        take_relaxations(frozen.surrogates, tensors)
         estimate = frozen.estimate(frozen.batches(0), frozen.noise(0))
         gradients[made_of] = torch.cat([layer.gradient for layer in estimate.layers], -1).detach()
     torch.testing.assert_close(gradients["relaxed cost + network"], gradients["relaxed cost"])

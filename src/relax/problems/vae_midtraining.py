@@ -11,7 +11,6 @@ network alone where REINFORCE does.
 from dataclasses import dataclass
 
 import pandas as pd
-import torch
 
 from relax.problems.vae_variance import FrozenRun, load_model, trajectory_labels
 from relax.settings import collect
@@ -43,8 +42,8 @@ class MidtrainingSettings:
         return collect(cls, {}, params)
 
 
-def start_together(surrogates, tensors):
-    """Bring fresh surrogates to the common start, given the checkpoint's tensors."""
+def take_relaxations(surrogates, tensors):
+    """Give relaxed costs the λ and η of the checkpoint's tensors, if REBAR wrote it."""
     for layer, surrogate in enumerate(surrogates):
         for module in surrogate.modules():
             if isinstance(module, RelaxedCost):
@@ -52,10 +51,6 @@ def start_together(surrogates, tensors):
                 names = [name for name, _ in module.named_parameters()]
                 if all(prefix + name in tensors for name in names):
                     module.load_state_dict({name: tensors[prefix + name] for name in names})
-            elif hasattr(module, "layers"):
-                last = module.layers[-1]
-                torch.nn.init.zeros_(last.weight)
-                torch.nn.init.zeros_(last.bias)
 
 
 def optimise_variance(settings, midtraining, images, path, log=None):
@@ -82,7 +77,7 @@ def optimise_variance(settings, midtraining, images, path, log=None):
         for name, made_of, changed in CONTESTANTS:
             frozen = FrozenRun(settings, images, name, **changed)
             tensors = load_model(frozen.model, path)
-            start_together(frozen.surrogates, tensors)
+            take_relaxations(frozen.surrogates, tensors)
             for step in steps:
                 frozen.tune(step - frozen.done)
                 variances = frozen.variance(midtraining.minibatches, midtraining.draws)

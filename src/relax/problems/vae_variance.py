@@ -69,8 +69,19 @@ def load_model(model, path):
     return tensors
 
 
+def silence_networks(surrogates):
+    """Zero the last layer of every network, so that its estimator starts as if it had none."""
+    for module in surrogates.modules():
+        if hasattr(module, "layers"):
+            torch.nn.init.zeros_(module.layers[-1].weight)
+            torch.nn.init.zeros_(module.layers[-1].bias)
+
+
 class FrozenRun:
     """A model that stands still, and one estimator whose surrogates descend their variance there.
+
+    Networks start silent, so RELAX starts where REBAR does, and NVIL where REINFORCE does: what a
+    random start costs is not measured.
 
     Args:
         settings: `VAESettings` of the run that wrote the checkpoints.
@@ -82,6 +93,7 @@ class FrozenRun:
     def __init__(self, settings, images, name, **changed):
         self.settings, self.name = settings, name
         self.model, self.estimator, self.surrogates = build(settings, images, name, **changed)
+        silence_networks(self.surrogates)
         for frozen in (self.model.decoders, self.model.prior_logits):
             frozen.requires_grad_(False)  # spares the second derivatives in the decoder's weights
         order = (images.train, settings.seeds, settings.batch)
