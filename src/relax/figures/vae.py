@@ -69,30 +69,37 @@ def _zoom(panel, low, high):
 def fig3_vae_training(training):
     """Train and validation ELBO against epoch: a row of panels a data set, a column a model.
 
-    Dashed: REBAR's best validation ELBO, the mean over seeds of the best of each run.
+    Below each the same curves again, at the height where half of the estimators end. Dashed:
+    REBAR's best validation ELBO, the mean over seeds of the best of each run.
 
     Args:
         training: rows of `results/vae/**/training.csv`; the learning rate with the best
             validation ELBO is shown for each estimator.
     """
     training = select_learning_rate(training)
-    figure, cells = _panels(training)
+    figure, cells = _panels(training, stacked=2, row_height=2.3)
     handles = {}
-    for (axes,), runs in cells:
-        for name in ordered(runs.estimator):
-            rows = runs[runs.estimator == name]
-            thin = {"linewidth": 0.7, "dashes": ()}  # a dash pattern this thin is a row of dots
-            draw_band(axes, rows, "valid_elbo", name, "epoch", "mean", **thin)
-            handles[name] = draw_band(axes, rows, "train_elbo", name, "epoch", "mean")
+    for panels, runs in cells:
+        goal = best_of_rebar(runs)
+        for axes in panels:
+            for name in ordered(runs.estimator):
+                rows = runs[runs.estimator == name]
+                thin = {"linewidth": 0.7, "dashes": ()}  # a dash pattern this thin is a row of dots
+                draw_band(axes, rows, "valid_elbo", name, "epoch", "mean", **thin)
+                handles[name] = draw_band(axes, rows, "train_elbo", name, "epoch", "mean")
+            if not goal.empty:
+                axes.plot([0, runs.epoch.max()], [goal.mean()] * 2, **GOAL)
+            axes.set_xlim(0, runs.epoch.max())
+        whole, top = panels
         # The first epochs are far below the rest: the axis begins where curves can be told apart.
         late = runs.epoch >= 0.04 * runs.epoch.max()
         elbos = runs[["train_elbo", "valid_elbo"]]  # the first is empty before an epoch is done
-        _zoom(axes, elbos[late].min().min(), elbos.max().max())
-        best = best_of_rebar(runs)
-        if not best.empty:
-            axes.plot([0, runs.epoch.max()], [best.mean()] * 2, **GOAL)
-        axes.set(xlabel="epoch", xlim=(0, runs.epoch.max()))
-    _label_columns(cells, "ELBO (nats an image)")
+        _zoom(whole, elbos[late].min().min(), elbos.max().max())
+        best = runs.groupby(["estimator", "seed"]).valid_elbo.max().groupby("estimator").mean()
+        distance = (best.max() - best).median()
+        _zoom(top, best.max() - max(distance, 0.3), elbos.max().max())
+        top.set_xlabel("epoch")
+    _label_columns(cells, "ELBO (nats an image)", "the same, enlarged")
     handles = [handles[name] for name in ordered(handles)]
     handles.append(Line2D([], [], color="#444444", linewidth=0.7, label="thin: validation"))
     if "rebar" in set(training.estimator):
