@@ -8,7 +8,7 @@ from relax.data import load_images
 from relax.errors import DataError
 from relax.figures.style import estimator_look
 from relax.registry import REGISTRY
-from relax.summaries import rounded
+from relax.summaries.table import rounded
 from relax.tables import read_tables, write_markdown, write_table
 
 

@@ -6,8 +6,8 @@ import pytest
 from unit import made_up
 
 from relax.published import EPOCHS_TO_REBAR, NEVER, TRAIN_ELBO, VALID_BOUND
-from relax.summaries import SUMMARIES, for_people, rounded
 from relax.summaries.common import epochs_to_rebar, select_learning_rate
+from relax.summaries.table import SUMMARIES, for_people, rounded
 from relax.tables import read_tables, write_markdown, write_table
 
 # Validation ELBOs by epoch. RELAX is as good as REBAR's best after 3 epochs with seed 0 (equal

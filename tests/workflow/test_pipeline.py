@@ -28,7 +28,7 @@ SCALES = {
     "fig2": ["2 seeds", "40 steps"],
     "fig3": ["digits", "2 seeds", "12 iterations"],
     "fig4": ["digits", "2 seeds", "12 iterations"],
-    "fig5": ["digits", "2 seeds", "12 iterations"],
+    "fig5": ["digits", "2 seeds", "4 updates", "step 6"],
     "fig6": ["2 seeds", "independent noise"],
     "fig7": ["exact", "3 values"],
     "fig8": ["exact", "one latent"],

@@ -78,6 +78,25 @@ def run_tables(section, path, **wildcards):
     return expand(f"{RESULTS}/{path}", seeds=seed_ranges(section), **wildcards)
 
 
+def vae_tables(name, estimators):
+    """Paths of this table of every VAE run of these estimators."""
+    return run_tables(
+        "vae",
+        f"vae/{{dataset}}/{{model}}/{{estimator}}/lr{{lr}}/seeds{{seeds}}/{name}.csv",
+        dataset=config["vae"]["datasets"],
+        model=config["vae"]["models"],
+        estimator=estimators,
+        lr=config["vae"]["learning_rates"],
+    )
+
+
+def learning_settings(estimators):
+    """How a VAE's surrogates are learned, for rules where one of these estimators learns one."""
+    keys = ("surrogate_learning_rate_scale", "surrogate_weight_decay")
+    learns = any(REGISTRY[name].learns for name in estimators)
+    return {key: config["vae"][key] for key in keys} if learns else {}
+
+
 def figure_outputs(name, category, what):
     """The three files of a figure; the web report shows the svg."""
     svg = report(

@@ -2,7 +2,7 @@
 rule table_toy:
     input:
         toy=toy_tables,
-        code=sources("summaries", "registry", "jobs", "tables"),
+        code=sources("summaries.table", "registry", "jobs", "tables"),
     output:
         csv=report(
             f"{RESULTS}/tables/toy.csv",
@@ -31,7 +31,7 @@ rule table_vae:
     input:
         training=training_tables,
         best=best_tables,
-        code=sources("summaries", "registry", "jobs", "tables"),
+        code=sources("summaries.table", "registry", "jobs", "tables"),
     output:
         csv=report(
             f"{RESULTS}/tables/vae.csv",
@@ -60,7 +60,7 @@ rule table_midtraining:
     input:
         training=training_tables,
         midtraining=midtraining_tables,
-        code=sources("summaries", "registry", "jobs", "tables"),
+        code=sources("summaries.table", "registry", "jobs", "tables"),
     output:
         csv=report(
             f"{RESULTS}/tables/midtraining.csv",

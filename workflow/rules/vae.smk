@@ -11,30 +11,11 @@ HALFWAY = min(CHECKPOINT_STEPS, key=lambda step: (abs(2 * step - VAE["steps"]), 
 TRAJECTORY = VAE["variance"]["trajectory"]
 
 
-def vae_tables(name, estimators):
-    """Paths of this table of every run of these estimators."""
-    return run_tables(
-        "vae",
-        f"vae/{{dataset}}/{{model}}/{{estimator}}/lr{{lr}}/seeds{{seeds}}/{name}.csv",
-        dataset=VAE["datasets"],
-        model=VAE["models"],
-        estimator=estimators,
-        lr=VAE["learning_rates"],
-    )
-
-
 training_tables = vae_tables("training", VAE["estimators"])
 best_tables = vae_tables("best", VAE["estimators"])
 variance_tables = vae_tables("variance", [TRAJECTORY])
 midtraining_tables = vae_tables("midtraining", [TRAJECTORY])
 picture_tables = vae_tables("pictures", [TRAJECTORY])
-
-
-def learning_settings(estimators):
-    """How surrogates are learned, for rules where one of these estimators learns one."""
-    keys = ("surrogate_learning_rate_scale", "surrogate_weight_decay")
-    learns = any(REGISTRY[name].learns for name in estimators)
-    return {key: VAE[key] for key in keys} if learns else {}
 
 
 rule train_vae:

@@ -1,7 +1,7 @@
 """Summarise result tables, for people and for programs."""
 
 from relax.jobs import job
-from relax.summaries import SUMMARIES, for_people, rounded
+from relax.summaries.table import SUMMARIES, for_people, rounded
 from relax.tables import read_tables, write_markdown, write_table
 
 

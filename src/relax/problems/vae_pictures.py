@@ -3,9 +3,11 @@
 import pandas as pd
 import torch
 
-from relax.problems.vae_training import DTYPE, build
+from relax.problems.vae import DiscreteVAE
+from relax.problems.vae_training import DTYPE
 from relax.problems.vae_variance import load_model
 from relax.relaxations import BERNOULLI
+from relax.replicas import parameter_generators
 from relax.streams import NoiseStream
 from relax.tables import labelled
 
@@ -44,7 +46,8 @@ def pictures(settings, images, path, count=10):
         DataError: the file cannot be read or is of another model.
     """
     seeds, (height, width) = settings.seeds, images.shape
-    model, *_ = build(settings, images)
+    generators = parameter_generators(seeds)
+    model = DiscreteVAE(settings.model, images.mean.to(DTYPE), settings.latents, generators)
     steps = load_model(model, path)["step"]
     layers, latents = len(model.encoders), settings.latents
     x = images.test[:count].expand(len(seeds), -1, -1)
