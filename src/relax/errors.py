@@ -15,3 +15,7 @@ class NonFiniteError(RelaxError):
 
 class DataError(RelaxError):
     """A data file that is missing, damaged, or not what it should be."""
+
+
+class Interrupted(RelaxError):
+    """A run that was asked to stop, and has saved what it had."""

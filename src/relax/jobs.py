@@ -5,7 +5,7 @@ import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
-from relax.errors import RelaxError
+from relax.errors import Interrupted, RelaxError
 
 
 @contextmanager
@@ -24,6 +24,10 @@ def job(log_path, threads=1):
         try:
             yield log
             log.write("done\n")
+        except Interrupted as stop:
+            log.write(f"{stop}\n")
+            print(stop, file=sys.stderr)
+            sys.exit(130)
         except RelaxError as error:
             log.write(f"error: {error}\n")
             print(f"error: {error}", file=sys.stderr)

@@ -37,6 +37,7 @@ MISTAKES = [
     ),
     ("vae.surrogate_weight_decay: -0.1", "vae.surrogate_weight_decay: must be 0 or more; got -0.1"),
     ("vae.pretraining_steps: many", "vae.pretraining_steps: must be a whole number; got 'many'"),
+    ("vae.save_every: -1", "vae.save_every: must be 0 or more; got -1"),
     ("vae.bound_samples: 0", "vae.bound_samples: must be 1 or more; got 0"),
     ("toy.steps: many", "toy.steps: must be a whole number; got 'many'"),
     ("toy.steps: 10.5", "toy.steps: must be a whole number; got 10.5"),

@@ -52,6 +52,7 @@ EDITED_KEYS = {
         [*train_vae("rebar", "relax"), *MEASURED, *PICTURES, *VAE_FIGURES],
     ),
     "data.mirror": ("elsewhere", []),
+    "vae.save_every": (1, []),
     "data.sets": ({"mine": UNUSED}, []),
     "vae.evaluation_samples": (2, [*train_vae(*VAE), *MEASURED, *PICTURES, *VAE_FIGURES]),
 }

@@ -21,7 +21,9 @@ picture_tables = vae_tables("pictures", [TRAJECTORY])
 rule train_vae:
     input:
         images=f"{RESULTS}/data/{{dataset}}.npz",
-        code=estimator_sources("problems.vae_training", "data", "jobs", "tables"),
+        code=estimator_sources(
+            "problems.vae_training", "resume", "data", "jobs", "tables"
+        ),
     output:
         table=f"{RESULTS}/{RUN}/training.csv",
         best=f"{RESULTS}/{RUN}/best.csv",

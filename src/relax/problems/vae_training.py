@@ -1,5 +1,6 @@
 """Training a discrete VAE, every seed side by side, one estimator for the encoder's gradient."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,12 +9,13 @@ import torch
 from torch import nn
 
 from relax.checkpoints import save_checkpoint
-from relax.errors import ConfigError
+from relax.errors import ConfigError, Interrupted
 from relax.problems.vae import MODELS, DiscreteVAE
 from relax.problems.vae_evaluation import BestModel, bounds
 from relax.problems.vae_gradients import encoder_estimate, network_weights, set_model_gradients
 from relax.registry import REGISTRY, load_estimator
 from relax.replicas import parameter_generators
+from relax.resume import stoppable
 from relax.settings import collect
 from relax.streams import NoiseStream, generator
 from relax.surrogates import SurrogateSpec
@@ -154,17 +156,76 @@ class Trainer:
         self.optimizer.step()  # leaves alone what has no gradient
         return estimate.cost.detach()
 
-    def save(self, step, path):
-        """A checkpoint; refuses numbers that are not finite."""
+    def checkpoint(self, step):
+        """The tensors of a checkpoint; refuses numbers that are not finite."""
         check_finite(step=step, **dict(self.learned.named_parameters()), **self.who)
-        save_checkpoint(self.learned.state_dict() | {"step": torch.tensor(step)}, path)
+        return self.learned.state_dict() | {"step": torch.tensor(step)}
+
+    def state(self):
+        """Everything that the next step depends on."""
+        return {"learned": self.learned.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load(self, state):
+        """Go back to a `state`."""
+        self.learned.load_state_dict(state["learned"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
 
-def train(settings, images, checkpoints, best_path=None, log=None):
+class History:
+    """What a run has seen: the running mean of its costs, the ELBOs so far, the best model."""
+
+    def __init__(self, trainer, images, per_epoch):
+        self.trainer, self.images, self.per_epoch = trainer, images, per_epoch
+        replicas = len(trainer.settings.seeds)
+        self.best = BestModel(trainer.model, replicas)
+        self.rows, self.running, self.counted = [], torch.zeros(replicas), 0
+
+    def count(self, cost):
+        """Add a minibatch's costs [replica, batch] to the epoch's mean."""
+        self.running -= cost.mean(1)
+        self.counted += 1
+
+    def evaluate(self, step):
+        """End an epoch: measure the validation ELBO, keep the best model; a note for the log."""
+        settings, model = self.trainer.settings, self.trainer.model
+        samples = settings.evaluation_samples
+        valid, _ = bounds(model, self.images.valid, settings.seeds, samples, index=step)
+        check_finite(step=step, validation_elbo=valid, **self.trainer.who)
+        self.best.see(model, valid, step)
+        whole = self.counted == self.per_epoch  # a part of an epoch is no mean over one
+        train = self.running / self.counted if whole else torch.full_like(valid, torch.nan)
+        elbos = {"train_elbo": train, "valid_elbo": valid}
+        self.rows.append({"step": step, "epoch": step / self.per_epoch, **elbos})
+        self.running, self.counted = torch.zeros_like(valid), 0
+        return ", ".join(f"{name} {value.mean():.2f}" for name, value in elbos.items())
+
+    def table(self):
+        """The table `training` of `train`, without the labels."""
+        seeds = list(self.trainer.settings.seeds)
+        table = pd.concat([pd.DataFrame({"seed": seeds, **row}) for row in self.rows])
+        return table.sort_values(["seed", "step"], ignore_index=True)
+
+    def state(self):
+        """Everything, as tensors, numbers and containers."""
+        best = (self.best.state, self.best.score, self.best.step)
+        return {"rows": self.rows, "running": self.running, "counted": self.counted, "best": best}
+
+    def load(self, state):
+        """Go back to a `state`."""
+        self.rows, self.running = state["rows"], state["running"]
+        self.counted = state["counted"]
+        self.best.state, self.best.score, self.best.step = state["best"]
+
+
+def train(settings, images, checkpoints, best_path=None, log=None, unfinished=None):
     """Train, and write a checkpoint at each step named in `checkpoints` ({step: path}).
 
     Before it, φ alone is updated `pretraining_steps` times. Of each seed the model with the best
     validation ELBO is kept, and written to `best_path`.
+
+    With `unfinished`, a `relax.resume.Unfinished`, the run saves its state there from time to time
+    and continues from what it finds; checkpoints are placed when the run is done. The result is the
+    same to the last bit.
 
     Returns two tidy tables, both with the columns dataset, model, estimator, learning_rate, noise,
     direct_gradient, seed, step, epoch, and in nats an image:
@@ -177,52 +238,60 @@ def train(settings, images, checkpoints, best_path=None, log=None):
 
     Raises:
         NonFiniteError: a cost or gradient stopped being finite.
+        Interrupted: SIGTERM or Ctrl-C came, and the state is saved.
     """
     seeds = settings.seeds
     trainer = Trainer(settings, images)
-    model, who = trainer.model, trainer.who
     batches = Minibatches(images.train, seeds, settings.batch)
     noise = settings.noise_stream("noise")
-    best = BestModel(model, len(seeds))
-    rows, running, counted = [], torch.zeros(len(seeds)), 0
+    history = History(trainer, images, batches.per_epoch)
+    names = {step: f"checkpoint_{step}" for step in checkpoints}
 
-    def evaluate(step):
-        valid, _ = bounds(model, images.valid, seeds, settings.evaluation_samples, index=step)
-        check_finite(step=step, validation_elbo=valid, **who)
-        best.see(model, valid, step)
-        whole = counted == batches.per_epoch  # a part of an epoch is no mean over one
-        elbos = {
-            "train_elbo": running / counted if whole else torch.full_like(running, torch.nan),
-            "valid_elbo": valid,
-        }
-        epoch = step / batches.per_epoch
-        rows.append(pd.DataFrame({"seed": list(seeds), "step": step, "epoch": epoch, **elbos}))
-        return ", ".join(f"{name} {value.mean():.2f}" for name, value in elbos.items())
+    def checkpoint(step):
+        if step in checkpoints:
+            tensors = trainer.checkpoint(step)
+            if unfinished:
+                unfinished.keep(names[step], tensors)
+            else:
+                save_checkpoint(tensors, checkpoints[step])
 
-    pretrain(trainer, images)
+    def save(step):
+        kept = [name for at, name in names.items() if at <= step]
+        state = {"trainer": trainer.state(), "history": history.state()}
+        unfinished.save(step, {"step": step, "kept": kept} | state)
+
+    start = 0
+    if unfinished and (state := unfinished.load()):
+        trainer.load(state["trainer"])
+        history.load(state["history"])
+        start = state["step"]
+    else:
+        pretrain(trainer, images)
+        checkpoint(0)
     title = f"{settings.dataset} {settings.model} {settings.estimator}"
-    with progress(title, settings.steps, log) as bar:
+    signals = stoppable() if unfinished else nullcontext(lambda: False)
+    with progress(title, settings.steps, log, start) as bar, signals as asked_to_stop:
         note = ""
-        if 0 in checkpoints:
-            trainer.save(0, checkpoints[0])
-        for step in range(1, settings.steps + 1):
-            running -= trainer.step(step, batches(step - 1), noise(step - 1)).mean(1)
-            counted += 1
+        for step in range(start + 1, settings.steps + 1):
+            history.count(trainer.step(step, batches(step - 1), noise(step - 1)))
             if step % batches.per_epoch == 0 or step == settings.steps:
-                note = evaluate(step)
-                running.zero_()
-                counted = 0
-            if step in checkpoints:
-                trainer.save(step, checkpoints[step])
+                note = history.evaluate(step)
+            checkpoint(step)
+            if unfinished and (unfinished.due() or asked_to_stop()):
+                save(step)
+            if asked_to_stop():
+                raise Interrupted(f"interrupted after step {step}; the same command goes on")
             bar.advance(note=note)
-    training = pd.concat(rows, ignore_index=True).sort_values(["seed", "step"], ignore_index=True)
+    if unfinished:
+        for step, path in checkpoints.items():
+            save_checkpoint(unfinished.read(names[step]), path)
+    best = history.best
     if best_path:
-        save_checkpoint(
-            {f"model.{name}": p for name, p in best.state.items()} | {"step": best.step}, best_path
-        )
-    best.put_into(model)
-    kept = score(settings, model, images, best.step, batches.per_epoch)
-    return labelled(training, **settings.labels), labelled(kept, **settings.labels)
+        tensors = {f"model.{name}": p for name, p in best.state.items()} | {"step": best.step}
+        save_checkpoint(tensors, best_path)
+    best.put_into(trainer.model)
+    scores = score(settings, trainer.model, images, best.step, batches.per_epoch)
+    return labelled(history.table(), **settings.labels), labelled(scores, **settings.labels)
 
 
 def pretrain(trainer, images):
