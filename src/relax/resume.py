@@ -8,8 +8,11 @@ Every file is sealed: a checksum over its content, and the run's identity. One t
 altered, or is of another configuration or version of the code, is named in the log and not used.
 """
 
+import fcntl
 import hashlib
 import io
+import os
+import platform
 import shutil
 import signal
 import time
@@ -63,18 +66,48 @@ def read_sealed(path, run):
 
 
 class Unfinished:
-    """The folder of a run that has not ended.
+    """The folder of a run that has not ended: a context, whose end without an error removes it.
+
+    One process at a time has it.
 
     Args:
-        folder: where; made when something is written.
+        folder: where; made if it is not there.
         run: the run's `identity`.
         seconds: time between two saves of the state.
         log: an open text file, or None.
+
+    Raises:
+        DataError: another process has the folder.
     """
 
     def __init__(self, folder, run, seconds=60.0, log=None):
         self.folder, self.run, self.seconds, self.log = Path(folder), run, seconds, log
         self.saved = time.monotonic()
+        self._lock()
+
+    @classmethod
+    def beside(cls, output, settings, inputs, seconds, log):
+        """That of the run which writes `output`, with these settings and input files."""
+        folder = Path(output).with_name("unfinished")
+        return cls(folder, identity(settings, files=inputs), seconds, log)
+
+    def _lock(self):
+        """Take the folder; the system gives it back when the process ends, however it does."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.lock = open(self.folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.lock.seek(0)
+            holder = self.lock.read() or "another process"
+            self.lock.close()
+            raise DataError(
+                f"{self.folder} is in use by {holder}, which trains the same run: wait until it "
+                f"ends, or stop it"
+            ) from None
+        self.lock.truncate(0)
+        self.lock.write(f"process {os.getpid()} on {platform.node()}")
+        self.lock.flush()
 
     def due(self):
         """Whether it is time to save."""
@@ -100,7 +133,9 @@ class Unfinished:
             else:
                 self._say(f"continuing after step {state['step']}")
                 return state
-        self.remove()
+        for path in self.folder.iterdir():
+            if path.name != "lock":
+                path.unlink()
         return None
 
     def keep(self, name, content):
@@ -112,8 +147,19 @@ class Unfinished:
         return read_sealed(self.folder / name, self.run)
 
     def remove(self):
-        """The run has ended, or starts anew."""
+        """The run has ended."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.lock.close()
+
+    def close(self):
+        """Let another process have the folder, with what is in it."""
+        self.lock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, error, *_):
+        self.close() if error else self.remove()
 
     def _states(self):
         """Paths of the saved states, the newest first."""

@@ -41,6 +41,7 @@ class Fragile(Unfinished):
     def save(self, step, state):
         super().save(step, state)
         if step == self.dies_after:
+            self.close()  # as the system does for a process that dies
             raise Killed
 
 
@@ -77,7 +78,8 @@ def stopped(images, tmp_path):  # noqa: F811
     folder = tmp_path / "unfinished"
     with pytest.raises(Killed):
         run(images, tmp_path, Fragile(folder, 12))
-    names = ["checkpoint_0", "checkpoint_10", "state_000000000011", "state_000000000012"]
+    states = ["state_000000000011", "state_000000000012"]
+    names = ["checkpoint_0", "checkpoint_10", "lock", *states]
     assert sorted(path.name for path in folder.iterdir()) == names
     return folder
 
@@ -106,7 +108,8 @@ def test_damage_is_named_and_not_used(stopped, damage, names, step):
     log = io.StringIO()
     for name in names:
         damage(stopped / name)
-    state = Unfinished(stopped, RUN, log=log).load()
+    with Unfinished(stopped, RUN, log=log) as unfinished:
+        state = unfinished.load()
     assert (state and state["step"]) == step
     for name in names:
         assert f"not continued from: {stopped / name} is damaged" in log.getvalue()
@@ -117,14 +120,16 @@ def test_a_damaged_checkpoint_is_not_placed(stopped):
     """One that the run owes cannot be made again from a later state: it starts anew."""
     log = io.StringIO()
     flip(stopped / "checkpoint_10")
-    assert Unfinished(stopped, RUN, log=log).load() is None
+    with Unfinished(stopped, RUN, log=log) as unfinished:
+        assert unfinished.load() is None
+        assert [path.name for path in stopped.iterdir()] == ["lock"]
     assert "checkpoint_10 is damaged" in log.getvalue()
-    assert not stopped.exists()
 
 
 def test_a_state_of_another_run_is_not_used(stopped):
     log = io.StringIO()
-    assert Unfinished(stopped, OTHER, log=log).load() is None
+    with Unfinished(stopped, OTHER, log=log) as unfinished:
+        assert unfinished.load() is None
     assert "is of another configuration, data set or version of the code" in log.getvalue()
 
 
@@ -163,17 +168,34 @@ def test_a_signal_saves_and_ends_the_run(images, tmp_path, number):  # noqa: F81
             return False
 
     before = signal.getsignal(number)
+    unfinished = Signalled(tmp_path / "unfinished", RUN)
     with pytest.raises(Interrupted, match=r"interrupted after step [56]"):
-        run(images, tmp_path, Signalled(tmp_path / "unfinished", RUN))
+        run(images, tmp_path, unfinished)
+    unfinished.close()
     assert signal.getsignal(number) is before
-    state = Unfinished(tmp_path / "unfinished", RUN).load()
+    with Unfinished(tmp_path / "unfinished", RUN) as unfinished:
+        state = unfinished.load()
     assert state["step"] in (5, 6)
 
 
 def test_numbers_that_are_not_finite_are_not_saved(images, tmp_path):  # noqa: F811
-    with pytest.raises(NonFiniteError):
-        run(images, tmp_path, Unfinished(tmp_path / "unfinished", RUN, 0), learning_rate=1e30)
+    unfinished = Unfinished(tmp_path / "unfinished", RUN, 0)
+    with pytest.raises(NonFiniteError), unfinished:
+        run(images, tmp_path, unfinished, learning_rate=1e30)
     states = list((tmp_path / "unfinished").glob("state_*"))
     for path in states:
         state = read_sealed(path, RUN)
         assert all(torch.isfinite(t).all() for t in state["trainer"]["learned"].values())
+
+
+def test_one_process_at_a_time(tmp_path):
+    """The second is told who has the run, and the first is not disturbed."""
+    first = Unfinished(tmp_path / "run", RUN)
+    first.keep("x", {"x": 1})
+    with pytest.raises(DataError, match=rf"is in use by process {os.getpid()} on "):
+        Unfinished(tmp_path / "run", RUN)
+    assert first.read("x") == {"x": 1}
+    first.close()
+    with Unfinished(tmp_path / "run", RUN) as second:
+        assert second.read("x") == {"x": 1}
+    assert not (tmp_path / "run").exists()
