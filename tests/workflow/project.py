@@ -35,6 +35,7 @@ class Project:
         """The project's sources alone, in a new directory."""
         skip = shutil.ignore_patterns("__pycache__", "*.egg-info")
         path.mkdir(parents=True)
+        (path / "profiles").symlink_to("workflow/profiles")
         for part in PARTS:
             source = ROOT / part
             if source.is_dir():

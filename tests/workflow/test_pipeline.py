@@ -80,6 +80,11 @@ def test_a_run_prints_no_warning(tiny):
     assert "Warning" not in tiny.output("first")
 
 
+def test_a_run_finds_its_profile(tiny):
+    """Snakemake looks for `profiles/default` beside the Snakefile: without it, a killed run stays."""
+    assert "Using workflow specific profile profiles/default" in tiny.output("first")
+
+
 def test_a_second_run_has_nothing_to_do(tiny):
     """Nothing reruns by surprise."""
     assert "Nothing to be done" in tiny.output("second")
