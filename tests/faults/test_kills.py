@@ -49,7 +49,7 @@ def kill(pipeline, victim, rng):
 
 
 def test_killed_again_and_again(undisturbed, project):
-    """Twenty-one kills in one run: the same bytes in the end, and nothing saved is trained again."""
+    """Twenty-one kills in one run: the same bytes at the end, nothing saved is trained again."""
     rng = random.Random(0)
     resumed, kills = 0, 0
     states = {}

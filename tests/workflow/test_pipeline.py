@@ -81,7 +81,7 @@ def test_a_run_prints_no_warning(tiny):
 
 
 def test_a_run_finds_its_profile(tiny):
-    """Snakemake looks for `profiles/default` beside the Snakefile: without it, a killed run stays."""
+    """Snakemake looks for it beside the Snakefile; without it a killed run does not go on."""
     assert "Using workflow specific profile profiles/default" in tiny.output("first")
 
 
