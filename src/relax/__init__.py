@@ -13,6 +13,11 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Bernoulli": "relaxations",
+    "Categorical": "relaxations",
+    "Gaussian": "relaxations",
+    "BERNOULLI": "relaxations",
+    "CATEGORICAL": "relaxations",
+    "GAUSSIAN": "relaxations",
     "Noise": "streams",
     "NoiseStream": "streams",
     "Estimate": "estimators.formula",
