@@ -13,11 +13,11 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Bernoulli": "relaxations",
-    "Categorical": "relaxations",
-    "Gaussian": "relaxations",
+    "Categorical": "categorical",
+    "Gaussian": "gaussian",
     "BERNOULLI": "relaxations",
-    "CATEGORICAL": "relaxations",
-    "GAUSSIAN": "relaxations",
+    "CATEGORICAL": "categorical",
+    "GAUSSIAN": "gaussian",
     "Noise": "streams",
     "NoiseStream": "streams",
     "Estimate": "estimators.formula",
