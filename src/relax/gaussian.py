@@ -11,8 +11,7 @@ class Gaussian(Relaxation):
 
     The parameters are [replica, batch, 2 latent], first the means and then the logarithms of the
     standard deviations; noise, z and b are [replica, batch, latent]. b is z itself, so z given b
-    is b, and no derivative flows through it. The one formula becomes (Grathwohl et al., 2018,
-    equation 5)
+    is b, and no derivative flows through it. The one formula becomes LAX (Grathwohl et al., 2018),
 
         g = [f(b) - c(b)] ∂ log p(b) + ∂c(b).
     """
