@@ -13,6 +13,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Bernoulli": "relaxations",
+    "Categorical": "categorical",
+    "Gaussian": "gaussian",
     "Noise": "streams",
     "NoiseStream": "streams",
     "Estimate": "estimators.formula",

@@ -1,48 +1,32 @@
 """Exact answers for small problems: enumeration over b, and quadrature over the noise."""
 
-import itertools
 from functools import cache
 
 import torch
 
 from relax.errors import ConfigError
-from relax.registry import REGISTRY
 from relax.relaxations import BERNOULLI
 from relax.streams import Noise
 from relax.variance import Moments
 
-MAX_LATENTS = REGISTRY["exact"].max_latents
 OPEN_UNIT = (2.0**-53, 1 - 2.0**-53)  # float64 uniforms whose logit is finite
 
 
-def _states(logits):
-    """Every b with its probability: [replica, batch, latent] and [replica, batch], in turn."""
-    latents = logits.shape[-1]
-    if latents > MAX_LATENTS:
-        raise ConfigError(
-            f"exact enumerates 2^latents values: at most {MAX_LATENTS} latents; got {latents}"
-        )
-    for state in itertools.product((0.0, 1.0), repeat=latents):
-        b = torch.tensor(state, dtype=logits.dtype, device=logits.device).expand_as(logits)
-        log_probability = torch.nn.functional.logsigmoid((2 * b - 1) * logits).sum(-1)
-        yield b, log_probability.exp()
-
-
-def enumerate_expectation(function, logits):
+def enumerate_expectation(function, logits, relaxation=BERNOULLI):
     """E[function(b)] by enumeration; `function`: [replica, batch, latent] -> [replica, batch]."""
-    return sum(probability * function(b) for b, probability in _states(logits))
+    return sum(probability * function(b) for b, probability in relaxation.states(logits))
 
 
-def enumerate_gradient(cost, logits):
+def enumerate_gradient(cost, logits, relaxation=BERNOULLI):
     """d E[f(b)] / d logits = Σ_b p(b) f(b) (b - θ), by enumeration: [replica, batch, latent].
 
     Raises:
-        ConfigError: more than 16 latents.
+        ConfigError: more than 16 Bernoulli latents, or a relaxation that cannot be enumerated.
     """
     logits = logits.detach()
     return sum(
-        (probability * cost(b)).unsqueeze(-1) * BERNOULLI.score(logits, b)
-        for b, probability in _states(logits)
+        (probability * cost(b)).unsqueeze(-1) * relaxation.score(logits, b)
+        for b, probability in relaxation.states(logits)
     ).detach()
 
 
@@ -99,7 +83,7 @@ def centred_lines(estimator, surrogate, cost, logits, noise, nodes):
     v, weights = _grid(logits.shape[-1], nodes)
     v = v.expand(logits.shape[0], -1, -1)
     middle = torch.full_like(v, 0.5)
-    for b, probability in _states(logits):
+    for b, probability in BERNOULLI.states(logits):
 
         def gradient(u_given, v_fresh, b=b):
             wide = logits.expand_as(u_given)

@@ -1,18 +1,29 @@
-"""Relaxations: a continuous z behind a discrete b, as three verbs.
+"""Relaxations: a continuous z behind a b that is drawn, as three verbs.
 
     sample(logits, u)            z, the relaxed sample
     threshold(z)                 b = H(z), the hard sample
     sample_given(logits, b, v)   z~, the relaxed sample given b, so that H(z~) = b always
 
 Shapes are [replica, batch, latent] throughout; u and v are uniform on (0, 1). Next to z~ stands
-its derivative in the logits, in closed form: the estimators need no tape through the sampling.
+its derivative, in closed form: the estimators need no tape through the sampling.
+
+Derivatives are taken in two stages. z moves one for one with its location (the logit α, the
+log-probabilities ℓ, the mean), and z~ with its own location coordinate by coordinate; from there
+`pull_back` takes them to the parameters, by the chain rule. The parameters are called logits
+whatever they are.
 """
 
+import itertools
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import logsigmoid, softplus
+
+from relax.errors import ConfigError
+from relax.registry import REGISTRY
+
+MAX_LATENTS = REGISTRY["exact"].max_latents
 
 
 class Draw(NamedTuple):
@@ -21,10 +32,36 @@ class Draw(NamedTuple):
     z: Tensor
     b: Tensor
     z_tilde: Tensor  # the very tensor z when the noise is coupled
-    dz_tilde: Tensor  # derivative of z~ in the logits, at fixed v and b
+    dz_tilde: Tensor  # derivative of z~ in its location, at fixed v and b
 
 
-class Bernoulli:
+class Relaxation:
+    """What the relaxations share. Besides the three verbs, each of them has
+
+    coupled_derivative(logits, b, z)   derivative of z~ in its location where z~ is z in value
+    score(logits, b)                   ∂ log p(b) / ∂ logits
+    pull_back(logits, z, slope)        ∂c(z) / ∂ logits, from the slope ∂c/∂z
+    mean(logits)                       E[b]
+    pull_back_mean(mean, slope)        ∂c(E[b]) / ∂ logits, from the slope in E[b]
+    states(logits)                     every b with its probability, in turn
+    relax(z, inverse)                  b's relaxed value at the temperature 1 / inverse
+    relax_derivative(h, inverse)       how a slope in h = 2 relax(z) - 1 becomes one in z
+    """
+
+    def hard_sample(self, logits, u):
+        """b from u, in one go."""
+        return self.threshold(self.sample(logits, u))
+
+    def draw(self, logits, noise):
+        """z, b and z~ from one `Noise`."""
+        z = self.sample(logits, noise.u)
+        b = self.threshold(z)
+        if noise.v is None:
+            return Draw(z, b, z, self.coupled_derivative(logits, b, z))
+        return Draw(z, b, *self.sample_given(logits, b, noise.v))
+
+
+class Bernoulli(Relaxation):
     """b ~ Bernoulli(σ(α)) with logits α: z = α + logit u, b = 1[z > 0] (draft, equation 4)."""
 
     def sample(self, logits, u):
@@ -34,10 +71,6 @@ class Bernoulli:
     def threshold(self, z):
         """b = 1[z > 0], as 0. and 1."""
         return (z > 0).to(z.dtype)
-
-    def hard_sample(self, logits, u):
-        """b from u, in one go."""
-        return self.threshold(self.sample(logits, u))
 
     def sample_given(self, logits, b, v):
         """z~ given b by fresh noise v, and its derivative in the logits.
@@ -68,13 +101,41 @@ class Bernoulli:
         """∂ log p(b|θ) / ∂α = b - σ(α)."""
         return b - torch.sigmoid(logits)
 
-    def draw(self, logits, noise):
-        """z, b and z~ from one `Noise`."""
-        z = self.sample(logits, noise.u)
-        b = self.threshold(z)
-        if noise.v is None:
-            return Draw(z, b, z, self.coupled_derivative(logits, b, z))
-        return Draw(z, b, *self.sample_given(logits, b, noise.v))
+    def pull_back(self, logits, z, slope):
+        """The location is the logit itself: ∂z/∂α = 1."""
+        return slope
+
+    def mean(self, logits):
+        """θ = σ(α)."""
+        return torch.sigmoid(logits)
+
+    def pull_back_mean(self, mean, slope):
+        """∂θ/∂α = θ (1 - θ)."""
+        return slope * mean * (1 - mean)
+
+    def states(self, logits):
+        """All 2^latents values of b.
+
+        Raises:
+            ConfigError: more than 16 latents.
+        """
+        latents = logits.shape[-1]
+        if latents > MAX_LATENTS:
+            raise ConfigError(
+                f"exact enumerates 2^latents values: at most {MAX_LATENTS} latents; got {latents}"
+            )
+        for state in itertools.product((0.0, 1.0), repeat=latents):
+            b = torch.tensor(state, dtype=logits.dtype, device=logits.device).expand_as(logits)
+            yield b, logsigmoid((2 * b - 1) * logits).sum(-1).exp()
+
+    def relax(self, z, inverse):
+        """σ(z/λ)."""
+        return torch.sigmoid(z * inverse)
+
+    def relax_derivative(self, h, inverse):
+        """∂(2σ(z/λ) - 1)/∂z = (1 - h²) / (2λ)."""
+        outer = 0.5 * (1 - h * h) * inverse
+        return lambda slope: slope * outer
 
 
 BERNOULLI = Bernoulli()

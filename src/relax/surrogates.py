@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from relax.relaxations import BERNOULLI, Relaxation
 from relax.replicas import StackedLinear, StackedMLP
 
 # An activation, and its derivative as a function of the input a and the output h.
@@ -25,7 +26,7 @@ class SurrogateSpec:
     """What a surrogate needs to know about its problem.
 
     Attributes:
-        latents: number of latents.
+        latents: number of latents; of a categorical variable, of outcomes.
         context: number of features that the network sees besides z.
         hidden: widths of the network's hidden layers.
         activation: "tanh", "relu" or "elu".
@@ -33,6 +34,7 @@ class SurrogateSpec:
         add_relaxed_cost: RELAX adds its network to REBAR's η f(σ(z/λ)).
         temperature: λ at the start (for Concrete: throughout).
         scale: η at the start.
+        relaxation: what the latents are, where σ(z/λ) comes from (categorical: softmax(z/λ)).
     """
 
     latents: int = 1
@@ -44,6 +46,7 @@ class SurrogateSpec:
     temperature: float = 0.5
     scale: float = 1.0
     dtype: torch.dtype = torch.float64
+    relaxation: Relaxation = BERNOULLI
 
 
 class Surrogate(nn.Module):
@@ -82,9 +85,10 @@ class ZeroSurrogate(Surrogate):
 class _Temperature(nn.Module):
     """λ > 0, one a replica, kept as its logarithm so that learning cannot make it negative."""
 
-    def __init__(self, value, replicas, dtype, learn):
+    def __init__(self, spec, replicas, learn):
         super().__init__()
-        log_value = torch.full((replicas, 1, 1), value, dtype=dtype).log()
+        self.relaxation = spec.relaxation
+        log_value = torch.full((replicas, 1, 1), spec.temperature, dtype=spec.dtype).log()
         self.log_temperature = nn.Parameter(log_value, requires_grad=learn)
 
     def inverse(self):
@@ -92,8 +96,13 @@ class _Temperature(nn.Module):
         return torch.exp(-self.log_temperature)
 
     def forward(self, z):
-        """σ(z/λ)."""
-        return torch.sigmoid(z * self.inverse())
+        """σ(z/λ), or what stands for it in another relaxation."""
+        return self.relaxation.relax(z, self.inverse())
+
+    def centred(self, z):
+        """h = 2σ(z/λ) - 1, and the function that takes a slope in h to one in z."""
+        h = 2 * self(z) - 1
+        return h, self.relaxation.relax_derivative(h, self.inverse())
 
 
 class RelaxedCost(Surrogate):
@@ -101,7 +110,7 @@ class RelaxedCost(Surrogate):
 
     def __init__(self, spec, replicas, learn=True):
         super().__init__()
-        self.temperature = _Temperature(spec.temperature, replicas, spec.dtype, learn)
+        self.temperature = _Temperature(spec, replicas, learn)
         scale = torch.full((replicas, 1), spec.scale if learn else 1.0, dtype=spec.dtype)
         self.scale = nn.Parameter(scale, requires_grad=learn)
 
@@ -126,11 +135,7 @@ class Network(Surrogate):
         replicas = len(generators)
         self.latents = spec.latents
         self.activation, self.derivative = ACTIVATIONS[spec.activation]
-        self.temperature = (
-            _Temperature(spec.temperature, replicas, spec.dtype, learn=True)
-            if spec.squash
-            else None
-        )
+        self.temperature = _Temperature(spec, replicas, learn=True) if spec.squash else None
         widths = [spec.context + spec.latents, *spec.hidden, 1]
         self.layers = nn.ModuleList(
             StackedLinear(inputs, outputs, generators, spec.dtype)
@@ -146,10 +151,7 @@ class Network(Surrogate):
         Against a second pass of automatic differentiation this halves the step, and only the
         columns of z are carried through the first layer.
         """
-        h, outer = z, None
-        if self.temperature is not None:
-            h = 2 * self.temperature(z) - 1
-            outer = 0.5 * (1 - h * h) * self.temperature.inverse()  # ∂(2σ(z/λ) - 1)/∂z
+        h, to_z = (z, None) if self.temperature is None else self.temperature.centred(z)
         if context is not None:
             h = torch.cat([context, h], dim=-1)
         *hidden, last = self.layers
@@ -164,7 +166,7 @@ class Network(Surrogate):
             first = layer is hidden[0] and context is not None
             weight = layer.weight[:, -self.latents :] if first else layer.weight
             slope = torch.bmm(slope * derivative, weight.transpose(1, 2))
-        return value, slope if outer is None else slope * outer
+        return value, slope if to_z is None else to_z(slope)
 
 
 class Baseline(Surrogate):

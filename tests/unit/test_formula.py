@@ -148,7 +148,7 @@ def test_surrogates_read_only_the_settings_that_they_declare(name, add_relaxed_c
 
         def __init__(self):
             values = vars(SPEC) | {"add_relaxed_cost": add_relaxed_cost}
-            told = (*REGISTRY[name].reads, "latents", "context", "dtype")
+            told = (*REGISTRY[name].reads, "latents", "context", "dtype", "relaxation")
             self.__dict__.update({key: values[key] for key in told})
 
     load_estimator(name).surrogate(Strict(), parameter_generators(SEEDS))

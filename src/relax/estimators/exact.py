@@ -9,10 +9,10 @@ def exact_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERN
     """d E[f(b)] / d logits itself, the same for every noise; `sample` is drawn as elsewhere.
 
     Raises:
-        ConfigError: more latents than enumeration can bear.
+        ConfigError: more values of b than enumeration can bear.
     """
     b = relaxation.hard_sample(logits.detach(), noise.u)
-    return Estimate(b, cost(b), enumerate_gradient(cost, logits.detach()))
+    return Estimate(b, cost(b), enumerate_gradient(cost, logits, relaxation))
 
 
 ESTIMATOR = Estimator(estimate=exact_estimate, sampled=False)

@@ -11,6 +11,10 @@ and its variance comes free. Where grad mode is on it carries a graph to the sur
 φ, which the estimator's objective descends, and through c to whatever the cost is made of: take
 the gradient in φ by name (`relax.training.learn_surrogates`).
 
+What the latents are says the `relaxation`: Bernoulli, categorical or Gaussian. Shapes are written
+for Bernoulli latents; for one categorical variable "latent" reads "outcome", and for Gaussians the
+logits and the gradient hold means and log standard deviations, [replica, batch, 2 latent].
+
 The cost `f` maps b, or a relaxed value in [0, 1], of shape [replica, batch, latent] to
 [replica, batch]. It is a function of b alone; where f depends on θ directly as well, the caller
 adds ∂f/∂θ. A cost with further stochastic layers behind b draws them itself; it then has two more
@@ -43,8 +47,9 @@ def control_variate_estimate(surrogate, cost, logits, noise, context=None, relax
         g = [f(b) - c(z~)] ∂ log p(b|θ) + ∂c(z) - ∂c(z~)
 
     Source: Grathwohl et al., 2018 (arXiv 1711.00123), equation 7; the draft's (9) and (10) with
-    their signs and the first term put right. The derivatives are in the logits α, for Bernoulli
-    latents ∂z/∂α = 1. With coupled noise z~ is z in value, and c is evaluated once.
+    their signs and the first term put right. Each ∂ is in the logits: the slope ∂c/∂z, times dz~
+    for z~, pulled back to them (for Bernoulli latents, ∂z/∂α = 1, it is there already). With
+    coupled noise z~ is z in value, and c is evaluated once.
 
     Args:
         surrogate: c, a module with `value_and_slope(z, cost, context)` -> (c, ∂c/∂z).
@@ -52,6 +57,7 @@ def control_variate_estimate(surrogate, cost, logits, noise, context=None, relax
         logits: [replica, batch, latent].
         noise: `Noise`, independent or coupled.
         context: what the surrogate may see besides z, [replica, batch, feature], or None.
+        relaxation: what the latents are.
     """
     logits = logits.detach()
     z, b, z_tilde, dz_tilde = relaxation.draw(logits, noise)
@@ -62,7 +68,11 @@ def control_variate_estimate(surrogate, cost, logits, noise, context=None, relax
         _, slope = surrogate.value_and_slope(z, cost, context)
     signal = f.detach() - c_tilde
     score = relaxation.score(logits, b)
-    gradient = signal.unsqueeze(-1) * score + slope - slope_tilde * dz_tilde
+    gradient = (
+        signal.unsqueeze(-1) * score
+        + relaxation.pull_back(logits, z, slope)
+        - relaxation.pull_back(logits, z_tilde, slope_tilde * dz_tilde)
+    )
     return Estimate(b, f, gradient, signal)
 
 
@@ -72,10 +82,11 @@ def pathwise_estimate(surrogate, cost, logits, noise, context=None, relaxation=B
     Unbiased for E[c(z)], hence biased for E[f(b)] wherever the two differ (Jang et al., 2017;
     Maddison et al., 2017). Arguments and shapes as in `control_variate_estimate`.
     """
-    z = relaxation.sample(logits.detach(), noise.u)
+    logits = logits.detach()
+    z = relaxation.sample(logits, noise.u)
     b = relaxation.threshold(z)
     _, slope = surrogate.value_and_slope(z, cost, context)
-    return Estimate(b, cost(b), slope)
+    return Estimate(b, cost(b), relaxation.pull_back(logits, z, slope))
 
 
 def no_surrogate(spec: SurrogateSpec, generators) -> nn.Module:

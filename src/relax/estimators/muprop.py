@@ -2,13 +2,15 @@
 
 Around the mean θ of b, with the layers behind b at their means too (the mean-field pass),
 
-    c(b) = η [f(θ) + f'(θ)·(b - θ)],    ∂E[c(b)] = η f'(θ) θ (1 - θ)
+    c(b) = η [f(θ) + f'(θ)·(b - θ)],    ∂E[c(b)] = η f'(θ)·∂θ
 
 where f(θ) and f'(θ) count as constants of the expansion, so that
 
-    g = [f(b) - c(b)] ∂ log p(b|θ) + η f'(θ) θ (1 - θ).
+    g = [f(b) - c(b)] ∂ log p(b|θ) + η f'(θ)·∂θ.
 
-The scale η is learned by descending the variance.
+In the logits of Bernoulli latents f'(θ)·∂θ is f'(θ) θ (1 - θ); in those of a categorical variable
+it is θ_j (f'_j - Σ_i θ_i f'_i). For Gaussians θ stands for the mean, and ∂θ is 1 in the mean and 0
+in the standard deviation. The scale η is learned by descending the variance.
 """
 
 import torch
@@ -40,10 +42,10 @@ def taylor_estimate(surrogate, cost, logits, noise, context=None, relaxation=BER
     logits = logits.detach()
     b = relaxation.hard_sample(logits, noise.u)
     f = cost(b)
-    mean = torch.sigmoid(logits)
+    mean = relaxation.mean(logits)
     value, slope = surrogate.expand(cost, mean)
     signal = f.detach() - surrogate.scale * (value + (slope * (b - mean)).sum(-1))
-    expectation = surrogate.scale.unsqueeze(-1) * slope * mean * (1 - mean)
+    expectation = relaxation.pull_back_mean(mean, surrogate.scale.unsqueeze(-1) * slope)
     gradient = signal.unsqueeze(-1) * relaxation.score(logits, b) + expectation
     return Estimate(b, f, gradient, signal)
 
