@@ -48,6 +48,10 @@ class Relaxation:
     relax_derivative(h, inverse)       how a slope in h = 2 relax(z) - 1 becomes one in z
     """
 
+    def __repr__(self):
+        # Settings print it, and a run is known by how its settings print (`relax.resume.identity`).
+        return f"{type(self).__name__}()"
+
     def hard_sample(self, logits, u):
         """b from u, in one go."""
         return self.threshold(self.sample(logits, u))

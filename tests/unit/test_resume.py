@@ -142,6 +142,11 @@ def test_identity_is_of_settings_and_content(tmp_path):
     assert one != identity("x", 1, files=[tmp_path / "a"])
 
 
+def test_settings_print_the_same_in_every_process():
+    """An address in them would make every process another run."""
+    assert " at 0x" not in repr(settings())
+
+
 def test_sealed_files_unpickle_nothing(tmp_path):
     """Code in a file does not run, and is not accepted."""
     body = io.BytesIO()
