@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 CORES ?= all
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: all test lint format lock clean help
+.PHONY: all test test-cluster lint format lock clean help
 
 all: $(STAMP)  ## every figure, table and the report, on all cores (CORES=N for fewer)
 	@$(SNAKEMAKE)
@@ -18,6 +18,9 @@ all: $(STAMP)  ## every figure, table and the report, on all cores (CORES=N for 
 
 test: $(STAMP)  ## all tests that need nothing but Python
 	@$(BIN)/python -m pytest -n 2 -q
+
+test-cluster: $(STAMP)  ## the pipeline on a Slurm cluster of its own (root installs Slurm with apt-get)
+	@$(BIN)/python -m pytest tests/cluster -q
 
 lint: $(STAMP)  ## ruff, snakefmt and snakemake --lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -48,8 +48,10 @@ ReturnToService=2
 SchedulerParameters=sched_min_interval=0
 SlurmdTimeout=10
 KillWait=2
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory}
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:1
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes={host} MaxTime=INFINITE State=UP
 """
 
 
@@ -135,6 +137,8 @@ class Cluster:
             f'#!/bin/sh\nSLURM_CONF={settings} exec {shutil.which("srun", path=SEARCH)} "$@"\n'
         )
         srun.chmod(0o755)
+        # A GPU that Slurm can count and hand out, though there is none.
+        (self.base / "gres.conf").write_text("Name=gpu File=/dev/null\n", encoding="utf-8")
         for name in ("munged", "slurmctld", "slurmd"):
             self.start_daemon(name)
         wait_until(lambda: "idle" in self.command("sinfo", "-h", "-o", "%T"), 30, "an idle node")
