@@ -129,8 +129,8 @@ class Cluster:
             node_port=node_port,
         )
         (self.base / "slurm.conf").write_text(config, encoding="utf-8")
-        # The plugin drops the variables named SLURM_* where it calls srun; an ordinary cluster, with
-        # its configuration in /etc, does not mind.
+        # The plugin drops the variables named SLURM_* where it calls srun. An ordinary cluster does
+        # not mind: its configuration is in /etc.
         srun = self.base / "bin" / "srun"
         settings = shlex.quote(self.environment["SLURM_CONF"])
         srun.write_text(
