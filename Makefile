@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 CORES ?= all
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: all test test-faults lint format lock clean help
+.PHONY: all test test-cluster test-faults lint format lock clean help
 
 all: $(STAMP)  ## every figure, table and the report, on all cores (CORES=N for fewer)
 	@$(SNAKEMAKE)
@@ -21,6 +21,9 @@ test: $(STAMP)  ## all tests that need nothing but Python
 
 test-faults: $(STAMP)  ## runs killed, disks full, files damaged: minutes
 	@$(BIN)/python -m pytest tests/faults -q
+
+test-cluster: $(STAMP)  ## the pipeline on a Slurm cluster of its own (root installs Slurm with apt-get)
+	@$(BIN)/python -m pytest tests/cluster -q
 
 lint: $(STAMP)  ## ruff, snakefmt and snakemake --lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

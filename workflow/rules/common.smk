@@ -41,6 +41,11 @@ localrules:
     tables,
 
 
+def growing(amount):
+    """A resource for attempt 1; attempt 2 gets twice as much, and so on (a profile sets retries)."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def seed_ranges(section):
     """The jobs' seed ranges, as "first-last"."""
     seeds, per_job = config[section]["seeds"], config[section]["seeds_per_job"]

@@ -41,6 +41,7 @@ rule prepare_data:
         f"{LOGS}/data/{{dataset}}.log",
     benchmark:
         f"{BENCHMARKS}/data/{{dataset}}.tsv"
+    localrule: True  # seconds: not worth a place in a cluster's queue
     conda:
         "../../envs/relax.yaml"
     threads: 1

@@ -1,6 +1,21 @@
 # The figures: each reads tables and nothing else, and comes as pdf, png and svg.
 
 
+# Seconds each: on a cluster they run where snakemake runs.
+localrules:
+    figure_1,
+    figure_2,
+    figure_3,
+    figure_4,
+    figure_5,
+    figure_6,
+    figure_7,
+    figure_8,
+    figure_9,
+    figure_10,
+    figure_12,
+
+
 rule figure_1:
     input:
         toy=toy_tables,

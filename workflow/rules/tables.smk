@@ -1,4 +1,14 @@
 # The tables that the figures and the README quote.
+
+
+# Seconds each: on a cluster they run where snakemake runs.
+localrules:
+    table_toy,
+    table_vae,
+    table_midtraining,
+    table_claims,
+
+
 rule table_toy:
     input:
         toy=toy_tables,

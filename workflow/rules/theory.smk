@@ -43,8 +43,8 @@ rule theory:
         "../../envs/relax.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         targets=THEORY["targets"],
         thetas=THEORY["thetas"],

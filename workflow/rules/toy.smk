@@ -27,8 +27,8 @@ rule train_toy:
         "../../envs/relax.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         steps=TOY["steps"],
         learning_rate=TOY["learning_rate"],
@@ -54,8 +54,8 @@ rule tune_relaxation:
         "../../envs/relax.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         theta=TOY["relaxation"]["theta"],
         steps=TOY["relaxation"]["steps"],

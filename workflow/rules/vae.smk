@@ -39,8 +39,8 @@ rule train_vae:
         "../../envs/relax.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=1440,
+        mem_mb=growing(4000),
+        runtime=growing(1440),
     params:
         steps=VAE["steps"],
         checkpoint_steps=CHECKPOINT_STEPS,
@@ -84,8 +84,8 @@ rule measure_variance:
         "../../envs/relax.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=480,
+        mem_mb=growing(4000),
+        runtime=growing(480),
     params:
         estimators=VAE["estimators"],
         tuning_steps=VAE["variance"]["tuning_steps"],
@@ -123,8 +123,8 @@ rule midtraining:
         "../../envs/relax.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=480,
+        mem_mb=growing(4000),
+        runtime=growing(480),
     params:
         tuning_steps=VAE["midtraining"]["tuning_steps"],
         measurements=VAE["midtraining"]["measurements"],
@@ -156,8 +156,8 @@ rule pictures:
         "../../envs/relax.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=growing(4000),
+        runtime=growing(10),
     params:
         latents=VAE["latents"],
     script:

@@ -1,0 +1,35 @@
+"""snakemake through the Slurm profile, while a test does something to the cluster."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from cluster.slurm import wait_until
+
+# The profile as it is, but asking for the jobs' states sooner: the jobs here take seconds.
+PROFILE = ("--workflow-profile", "workflow/profiles/slurm")
+SOONER = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5")
+
+
+def run(project, cluster, *arguments, config):
+    """Run snakemake to its end; the completed process."""
+    return project.snakemake(
+        *arguments, *PROFILE, *SOONER, config=config, environment=cluster.environment
+    )
+
+
+@contextmanager
+def running(*arguments, **options):
+    """The same in the background: yields what will hold the completed process."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(run, *arguments, **options)
+
+
+def halted_training(cluster, project, folder):
+    """Halt the training in its midst, a part of its output written: the job's id, its process."""
+    first = project.path / folder / "checkpoint_0.pt"
+    wait_until(first.exists, 240, "the first checkpoint")
+    (process,) = [p for p in cluster.processes() if p.cmdline()[-1].endswith("train_vae.py")]
+    process.suspend()
+    assert not (project.path / folder / "training.csv").exists()
+    (job,) = cluster.running()
+    return job, process
