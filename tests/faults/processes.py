@@ -53,17 +53,21 @@ class Pipeline:
             return []
         return [p for p in family if _trains(p)]
 
-    def wait_for_training(self, saved=None):
-        """Wait until a job trains, and, if asked, until there is a saved state in this folder."""
-        deadline = time.monotonic() + 120
+    def wait_for_training(self, saves_in=None):
+        """Wait for a training job, and, if asked, until one has saved a new state in this folder."""
+        deadline, seen = time.monotonic() + 120, _states(saves_in)
         while self.process.poll() is None and time.monotonic() < deadline:
-            if self.jobs() and (saved is None or list(saved.rglob("state_*"))):
+            if self.jobs() and (saves_in is None or _states(saves_in) - seen):
                 return True
             time.sleep(0.05)
         return False
 
     def wait(self):
         return self.process.wait(timeout=300)
+
+
+def _states(folder):
+    return set(folder.rglob("state_*")) if folder else set()
 
 
 def _trains(process):

@@ -12,7 +12,7 @@ from faults.processes import RESULTS, Pipeline, products
 def stop_midway(project):
     """Kill a run once it has saved states."""
     pipeline = Pipeline(project)
-    assert pipeline.wait_for_training(saved=project.path / RESULTS)
+    assert pipeline.wait_for_training(saves_in=project.path / RESULTS)
     jobs = pipeline.jobs()
     pipeline.process.terminate()
     for job in jobs:

@@ -55,10 +55,12 @@ def test_killed_again_and_again(undisturbed, project):
     states = {}
     while kills < KILLS:
         pipeline = Pipeline(project)
-        if not pipeline.wait_for_training():
+        # At any moment of a start, and at any moment of training, in turn.
+        saves = project.path / RESULTS if kills % 2 else None
+        if not pipeline.wait_for_training(saves):
             assert pipeline.wait() == 0, pipeline.output
             break
-        time.sleep(rng.uniform(0, 4.5))
+        time.sleep(rng.uniform(0, 1.5 if saves else 4.5))
         kill(pipeline, VICTIMS[kills % 3], rng)
         kills += 1
         assert "Traceback (most recent call last)" not in pipeline.output
@@ -83,7 +85,7 @@ def test_killed_again_and_again(undisturbed, project):
 def test_a_signal_to_all_saves_and_the_next_run_goes_on(undisturbed, project, number):
     """As Ctrl-C in a terminal or a shutdown reach every process: each run saves, and says so."""
     pipeline = Pipeline(project)
-    assert pipeline.wait_for_training(saved=project.path / RESULTS)
+    assert pipeline.wait_for_training(saves_in=project.path / RESULTS)
     psutil_jobs = pipeline.jobs()
     for process in (*psutil_jobs, psutil.Process(pipeline.process.pid)):
         process.send_signal(number)
