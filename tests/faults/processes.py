@@ -54,7 +54,7 @@ class Pipeline:
         return [p for p in family if _trains(p)]
 
     def wait_for_training(self, saves_in=None):
-        """Wait for a training job, and, if asked, until one has saved a new state in this folder."""
+        """Wait for a training job; if asked, until one has saved a new state in this folder."""
         deadline, seen = time.monotonic() + 120, _states(saves_in)
         while self.process.poll() is None and time.monotonic() < deadline:
             if self.jobs() and (saves_in is None or _states(saves_in) - seen):
