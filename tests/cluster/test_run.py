@@ -58,6 +58,6 @@ def test_partition_and_gpu_as_documented(cluster, tmp_path):
     ids = [job[0] for job in cluster.jobs()[-2:]]
     seen = [cluster.command("scontrol", "show", "job", each) for each in ids]
     on_gpu = ["Partition=gpu" in text and "TresPerJob=gres:gpu:1" in text for text in seen]
-    on_main = ["Partition=main" in text and "gpu" not in text for text in seen]
+    on_main = ["Partition=main" in text and "gres:gpu" not in text for text in seen]
     assert sorted(on_gpu) == [False, True]
     assert on_main == [not gpu for gpu in on_gpu]
