@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from relax.errors import DataError
+from relax.errors import DataError, NonFiniteError
 from relax.files import placed_whole
 
 DIGEST = hashlib.sha256().digest_size
@@ -159,7 +159,9 @@ class Unfinished:
         return self
 
     def __exit__(self, error, *_):
-        self.close() if error else self.remove()
+        # A run whose numbers stopped being finite would come to the same end again.
+        ended = error is None or issubclass(error, NonFiniteError)
+        self.remove() if ended else self.close()
 
     def _states(self):
         """Paths of the saved states, the newest first."""
