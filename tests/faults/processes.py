@@ -29,11 +29,11 @@ def command(*targets, config=CONFIG):
 class Pipeline:
     """Snakemake, started in a project; its output goes to `log`."""
 
-    def __init__(self, project, *targets, environment=None):
+    def __init__(self, project, *targets, environment=None, config=CONFIG):
         self.log = project.path.parent / "output.txt"
         with open(self.log, "w", encoding="utf-8") as output:
             self.process = subprocess.Popen(
-                command(*(targets or TARGETS)),
+                command(*(targets or TARGETS), config=config),
                 cwd=project.path,
                 env=os.environ | (environment or {}),
                 stdout=output,

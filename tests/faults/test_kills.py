@@ -8,9 +8,11 @@ import time
 
 import psutil
 import pytest
-from faults.processes import RESULTS, Pipeline, command, products
+from faults.processes import CONFIG, RESULTS, Pipeline, command, products
+from workflow.project import Project, write_config
 
 KILLS = 21
+LONGER = {"vae.steps": 6000}  # so that there is something to kill every time
 VICTIMS = ("job", "snakemake", "both")
 
 
@@ -48,13 +50,25 @@ def kill(pipeline, victim, rng):
     psutil.wait_procs(jobs, timeout=60)
 
 
-def test_killed_again_and_again(undisturbed, project):
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory):
+    """A configuration with more steps, and what an undisturbed run of it makes."""
+    folder = tmp_path_factory.mktemp("longer")
+    config = write_config(folder, LONGER, CONFIG)
+    project = Project.fresh(folder / "project")
+    pipeline = Pipeline(project, config=config)
+    assert pipeline.wait() == 0, pipeline.output
+    return config, products(project)
+
+
+def test_killed_again_and_again(longer, project):
     """Twenty-one kills in one run: the same bytes at the end, nothing saved is trained again."""
+    config, undisturbed = longer
     rng = random.Random(0)
     resumed, kills = 0, 0
     states = {}
     while kills < KILLS:
-        pipeline = Pipeline(project)
+        pipeline = Pipeline(project, config=config)
         # At any moment of a start, and at any moment of training, in turn.
         saves = project.path / RESULTS if kills % 2 else None
         if not pipeline.wait_for_training(saves):
@@ -71,12 +85,16 @@ def test_killed_again_and_again(undisturbed, project):
                 resumed += 1
         states = newest_states(project)
         unlock = subprocess.run(
-            [*command(), "--unlock"], cwd=project.path, capture_output=True, text=True, check=False
+            [*command(config=config), "--unlock"],
+            cwd=project.path,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert unlock.returncode == 0, unlock.stderr
     assert kills >= 20, "the run ended before it was killed often enough: make it longer"
     assert resumed >= 5
-    pipeline = Pipeline(project)
+    pipeline = Pipeline(project, config=config)
     assert pipeline.wait() == 0, pipeline.output
     assert products(project) == undisturbed
 

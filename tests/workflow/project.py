@@ -116,9 +116,9 @@ def changed(config, changes):
     return config
 
 
-def write_config(directory, changes):
-    """A config file: tiny.yaml with some keys changed."""
+def write_config(directory, changes, base=TINY):
+    """A config file: tiny.yaml, or another, with some keys changed."""
     path = directory / "changed.yaml"
-    config = changed(yaml.safe_load(TINY.read_text(encoding="utf-8")), changes)
+    config = changed(yaml.safe_load(base.read_text(encoding="utf-8")), changes)
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     return path
