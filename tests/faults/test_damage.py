@@ -6,7 +6,7 @@ import subprocess
 
 import psutil
 import pytest
-from faults.processes import RESULTS, Pipeline, products
+from faults.processes import CONFIG, RESULTS, Pipeline, products
 
 
 def stop_midway(project):
@@ -47,10 +47,10 @@ def test_damaged_states_are_named_and_never_used(undisturbed, project, damage):
 
 
 def test_two_pipelines_in_one_directory(undisturbed, project):
-    """The second says that the first is at work, and touches nothing."""
+    """The second of the same preset says that the first is at work, and touches nothing."""
     first = Pipeline(project)
     assert first.wait_for_training()
-    second = project.snakemake("table_vae", "--cores", "1", config=None)
+    second = project.snakemake("table_vae", "--cores", "1", config=CONFIG)
     assert second.returncode != 0
     assert "cannot be locked" in second.stdout
     assert first.wait() == 0, first.output
