@@ -4,14 +4,13 @@ A surrogate maps z [replica, batch, latent] to c [replica, batch], and gives its
 it. Both depend differentiably on the surrogate's parameters φ where grad mode is on.
 """
 
-import itertools
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from relax.relaxations import BERNOULLI, Relaxation
-from relax.replicas import StackedLinear, StackedMLP
+from relax.replicas import StackedMLP
 
 # An activation, and its derivative as a function of the input a and the output h.
 ACTIVATIONS = {
@@ -137,10 +136,7 @@ class Network(Surrogate):
         self.activation, self.derivative = ACTIVATIONS[spec.activation]
         self.temperature = _Temperature(spec, replicas, learn=True) if spec.squash else None
         widths = [spec.context + spec.latents, *spec.hidden, 1]
-        self.layers = nn.ModuleList(
-            StackedLinear(inputs, outputs, generators, spec.dtype)
-            for inputs, outputs in itertools.pairwise(widths)
-        )
+        self.layers = StackedMLP(widths, generators, spec.dtype).layers
 
     def forward(self, z, cost=None, context=None):
         return self.value_and_slope(z, cost, context)[0]

@@ -23,6 +23,11 @@ def read_tables(paths):
     return pd.concat(tables, ignore_index=True)
 
 
+def read_named(inputs, without=("code",)):
+    """The tables of a rule's named inputs, by name, but for the names in `without`."""
+    return {name: read_tables(inputs[name]) for name in inputs.keys() if name not in without}
+
+
 def write_markdown(table, path):
     """Write a table for people, as Markdown."""
     with placed_whole(path) as temporary:

@@ -75,7 +75,7 @@ def test_cost_is_the_negative_elbo(images, name):
         expected = expected + q.log_prob(b).sum(-1) - p.log_prob(below).sum(-1)
         below = b
     expected = expected - Bernoulli(logits=model.prior_logits).log_prob(below).sum(-1)
-    torch.testing.assert_close(model.cost(x, us), expected)
+    torch.testing.assert_close(model.cost(x, model.encode(0, x), us), expected)
     below, logits, spent = chain[-1]
     top = LayerCost(model, layers - 1, below, logits, (), spent)
     torch.testing.assert_close(top((us[-1] > 1 - torch.sigmoid(logits)).float()), expected)

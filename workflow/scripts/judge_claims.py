@@ -4,13 +4,12 @@ from pathlib import Path
 
 from relax.claims.table import for_people, judge_claims
 from relax.jobs import job
-from relax.tables import read_tables, write_markdown, write_table
+from relax.tables import read_named, read_tables, write_markdown, write_table
 
 
 def main(snakemake):
     with job(snakemake.log[0]):
-        runs = [name for name in snakemake.input.keys() if name not in ("theory", "code")]
-        tables = {name: read_tables(snakemake.input[name]) for name in runs}
+        tables = read_named(snakemake.input, without=("theory", "code"))
         tables |= {Path(path).stem: read_tables(path) for path in snakemake.input.theory}
         table = judge_claims(tables)
         write_table(table, snakemake.output.csv)

@@ -2,15 +2,13 @@
 
 from relax.jobs import job
 from relax.summaries.table import SUMMARIES, for_people, rounded
-from relax.tables import read_tables, write_markdown, write_table
+from relax.tables import read_named, write_markdown, write_table
 
 
 def main(snakemake):
     with job(snakemake.log[0]):
         summary = snakemake.params.summary
-        names = [name for name in snakemake.input.keys() if name != "code"]
-        tables = {name: read_tables(snakemake.input[name]) for name in names}
-        table = SUMMARIES[summary](**tables)
+        table = SUMMARIES[summary](**read_named(snakemake.input))
         write_table(table, snakemake.output.csv)
         table = for_people(summary, table)
         write_markdown(rounded(table), snakemake.output.md)

@@ -85,14 +85,14 @@ class DiscreteVAE(nn.Module):
         """log p(b_L): [replica, batch]."""
         return bernoulli_log_prob(self.prior_logits, b)
 
-    def cost(self, x, noise):
+    def cost(self, x, logits, noise):
         """f at latents drawn layer by layer with uniforms u: [replica, batch], nats.
 
         Args:
             x: images, [replica, batch, pixel].
+            logits: of q(b_1|x): encoded once, they serve many draws.
             noise: u, one tensor [replica, batch, latent] a stochastic layer.
         """
-        logits = self.encode(0, x)
         return LayerCost(self, 0, x, logits, noise[1:])(BERNOULLI.hard_sample(logits, noise[0]))
 
 

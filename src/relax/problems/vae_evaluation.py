@@ -33,9 +33,9 @@ def bounds(model, images, seeds, samples, purpose="evaluation", index=0):
                 seeds, purpose, len(chunk), layers * latents, "coupled", x.dtype, block=1
             )
             first = (index * len(chunks) + part) * samples
-            log_weights = torch.stack(
-                [-model.cost(x, draws(first + k).u.chunk(layers, -1)) for k in range(samples)]
-            )
+            logits = model.encode(0, x)
+            noises = (draws(first + k).u.chunk(layers, -1) for k in range(samples))
+            log_weights = torch.stack([-model.cost(x, logits, noise) for noise in noises])
             elbo += log_weights.mean(0).sum(1)
             bound += (log_weights.logsumexp(0) - math.log(samples)).sum(1)
     return elbo / len(images), bound / len(images)

@@ -16,7 +16,7 @@ from relax.problems.vae_variance import FrozenRun, load_model, trajectory_labels
 from relax.settings import collect
 from relax.surrogates import RelaxedCost
 from relax.tables import labelled
-from relax.training import check_finite, progress
+from relax.training import progress
 
 # Estimator, what its surrogate is made of, and the settings that make it so.
 CONTESTANTS = (
@@ -78,18 +78,11 @@ def optimise_variance(settings, midtraining, images, path, log=None):
             frozen = FrozenRun(settings, images, name, **changed)
             tensors = load_model(frozen.model, path)
             take_relaxations(frozen.surrogates, tensors)
+            checkpoint = int(tensors["step"])
+            labels = {"checkpoint": checkpoint, "estimator": name, "surrogate": made_of}
             for step in steps:
                 frozen.tune(step - frozen.done)
-                variances = frozen.variance(midtraining.minibatches, midtraining.draws)
-                check_finite(step=step, seeds=settings.seeds, estimator=name, **variances)
-                columns = {
-                    "checkpoint": int(tensors["step"]),
-                    "estimator": name,
-                    "surrogate": made_of,
-                    "seed": list(settings.seeds),
-                    "step": step,
-                }
-                rows.append(pd.DataFrame(columns | variances))
-                level = variances["encoder_variance"].log().mean()
-                bar.advance(note=f"{name} ({made_of}) at step {step}: log-variance {level:.3f}")
+                table, note = frozen.measure(midtraining, step, **labels)
+                rows.append(table)
+                bar.advance(note=f"{name} ({made_of}) {note}")
     return labelled(pd.concat(rows, ignore_index=True), **trajectory_labels(settings))

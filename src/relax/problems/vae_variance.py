@@ -158,6 +158,18 @@ class FrozenRun:
         variances = {"encoder_variance": of_encoder, "logit_variance": of_logits}
         return {name: value / minibatches for name, value in variances.items()}
 
+    def measure(self, plan, step, **labels):
+        """A row a seed: `labels`, seed, step and the variances; and a note for the log.
+
+        `plan` has `minibatches` and `draws`. Raises NonFiniteError.
+        """
+        seeds = self.settings.seeds
+        variances = self.variance(plan.minibatches, plan.draws)
+        check_finite(step=step, seeds=seeds, estimator=self.name, **variances)
+        level = variances["encoder_variance"].log().mean()
+        table = pd.DataFrame({**labels, "seed": list(seeds), "step": step, **variances})
+        return table, f"at step {step}: log-variance {level:.3f}"
+
 
 def measure_variance(settings, measure, images, checkpoints, log=None):
     """The variance of every estimator in `measure.estimators` at every checkpoint.
@@ -185,12 +197,9 @@ def measure_variance(settings, measure, images, checkpoints, log=None):
                 step = int(load_model(frozen.model, path)["step"])
                 frozen.restart_optimizer()
                 frozen.tune(measure.tuning_steps)
-                variances = frozen.variance(measure.minibatches, measure.draws)
-                check_finite(step=step, seeds=settings.seeds, estimator=name, **variances)
-                columns = {"estimator": name, "seed": list(settings.seeds), "step": step}
-                rows.append(pd.DataFrame(columns | variances))
-                level = variances["encoder_variance"].log().mean()
-                bar.advance(note=f"{name} at step {step}: log-variance {level:.3f}")
+                table, note = frozen.measure(measure, step, estimator=name)
+                rows.append(table)
+                bar.advance(note=f"{name} {note}")
     return labelled(pd.concat(rows, ignore_index=True), **trajectory_labels(settings))
 
 
