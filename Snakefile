@@ -25,6 +25,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/toy.smk"
 include: "workflow/rules/theory.smk"
 include: "workflow/rules/vae.smk"
+include: "workflow/rules/rl.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 
@@ -41,4 +42,5 @@ rule all:
         variance_tables,
         midtraining_tables,
         picture_tables,
+        policy_tables,
         THEORY_TABLES,

@@ -73,6 +73,10 @@ class Categorical(Relaxation):
         """∂θ_i/∂logit_j = θ_i (1[i = j] - θ_j), so θ_j (slope_j - Σ_i θ_i slope_i)."""
         return mean * (slope - (mean * slope).sum(-1, keepdim=True))
 
+    def entropy(self, logits):
+        """-Σ θ log θ, in nats: [replica, batch]."""
+        return -(torch.softmax(logits, -1) * log_softmax(logits, -1)).sum(-1)
+
     def states(self, logits):
         """All k one-hot values of b."""
         theta = torch.softmax(logits, -1)

@@ -22,7 +22,7 @@ _Validator = extend(
 
 
 # Names that results/ and figures/ use themselves.
-RESERVED = ("toy", "theory", "vae", "data", "tables", "logs", "benchmarks")
+RESERVED = ("toy", "theory", "vae", "rl", "data", "tables", "logs", "benchmarks")
 
 
 def check_config(config, schema_path):
@@ -32,12 +32,24 @@ def check_config(config, schema_path):
         ConfigError: one line for each mistake, naming the key, the value and what is allowed.
     """
     schema = yaml.safe_load(Path(schema_path).read_text())
-    known = {"estimator": list(REGISTRY), "data set": data_set_names(config)}
+    known = {
+        "estimator": estimator_names(),
+        "policy estimator": estimator_names(section="rl"),
+        "data set": data_set_names(config),
+        "task": _environments(config),
+    }
     validator = _Validator(schema, format_checker=_names_checker(known))
     errors = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
     messages = [_explain(error, known) for error in errors] or _check_beyond_schema(config)
     if messages:
         raise ConfigError("\n".join(["the configuration is not valid:", *messages]))
+
+
+def _environments(config):
+    """Names under rl.environments, also where the configuration is not what it should be."""
+    block = config.get("rl")
+    block = block.get("environments") if isinstance(block, dict) else None
+    return list(block) if isinstance(block, dict) else []
 
 
 def _names_checker(known):
@@ -125,7 +137,7 @@ def _check_beyond_schema(config):
         if target == 0 and math.copysign(1, target) < 0
     ]
     tuned = config["toy"]["relaxation"]["estimators"]
-    drawable = [name for name, entry in REGISTRY.items() if entry.learns and entry.of_z]
+    drawable = [n for n in estimator_names() if REGISTRY[n].learns and REGISTRY[n].of_z]
     messages += [
         f"  toy.relaxation.estimators: '{name}' learns no function of z; allowed here: "
         f"{', '.join(drawable)}"

@@ -1,5 +1,7 @@
 """The Gaussian: a continuous b that is its own relaxation, with which the one formula is LAX."""
 
+import math
+
 import torch
 
 from relax.errors import ConfigError
@@ -52,6 +54,11 @@ class Gaussian(Relaxation):
     def pull_back_mean(self, mean, slope):
         """The mean does not depend on the standard deviation."""
         return torch.cat([slope, torch.zeros_like(slope)], -1)
+
+    def entropy(self, logits):
+        """Σ log_std + log(2πe)/2, in nats (relative to the units of b): [replica, batch]."""
+        _, log_std = logits.chunk(2, -1)
+        return (log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
 
     def states(self, logits):
         """There is a continuum of them.

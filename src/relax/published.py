@@ -1,6 +1,6 @@
 """The published numbers that the summaries put beside ours: arXiv 1711.00123, its tables.
 
-They are of the published models and data sets, MNIST and Omniglot; for others there are none.
+They are of the published models, data sets and environments; for others there are none.
 """
 
 NEVER = float("inf")  # epochs of a run that does not get there
@@ -58,3 +58,14 @@ EPOCHS_TO_REBAR = _by_estimator(
         ("omniglot", "nonlinear"): (368, NEVER),
     },
 )
+
+# Reinforcement learning: episodes until solved, and the standard error. By environment, without
+# its version, and estimator.
+EPISODES_TO_SOLVE = {
+    ("CartPole", "a2c"): (1152, 90),
+    ("CartPole", "relax"): (472, 114),
+    ("LunarLander", "a2c"): (162374, 17241),
+    ("LunarLander", "relax"): (68712, 20668),
+    ("InvertedPendulum", "a2c"): (6243, 164),
+    ("InvertedPendulum", "lax"): (2067, 412),
+}

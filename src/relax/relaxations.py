@@ -43,6 +43,7 @@ class Relaxation:
     pull_back(logits, z, slope)        ∂c(z) / ∂ logits, from the slope ∂c/∂z
     mean(logits)                       E[b]
     pull_back_mean(mean, slope)        ∂c(E[b]) / ∂ logits, from the slope in E[b]
+    entropy(logits)                    of b, summed over latents
     states(logits)                     every b with its probability, in turn
     relax(z, inverse)                  b's relaxed value at the temperature 1 / inverse
     relax_derivative(h, inverse)       how a slope in h = 2 relax(z) - 1 becomes one in z
@@ -116,6 +117,11 @@ class Bernoulli(Relaxation):
     def pull_back_mean(self, mean, slope):
         """∂θ/∂α = θ (1 - θ)."""
         return slope * mean * (1 - mean)
+
+    def entropy(self, logits):
+        """-Σ θ log θ + (1-θ) log(1-θ), in nats: [replica, batch]."""
+        inside = torch.sigmoid(logits) * logsigmoid(logits)
+        return -(inside + torch.sigmoid(-logits) * logsigmoid(-logits)).sum(-1)
 
     def states(self, logits):
         """All 2^latents values of b.

@@ -26,6 +26,11 @@ _PURPOSES = (
     "pretraining",
     "bound",
     "pictures",
+    "environment",
+    "fresh environment",
+    "fresh noise",
+    "shown environment",
+    "shown noise",
 )
 
 

@@ -58,6 +58,10 @@ class Surrogate(nn.Module):
         never depends on the sample that it corrects.
         """
 
+    def learned_parameters(self):
+        """φ: what the estimator's objective is to descend in."""
+        return [p for p in self.parameters() if p.requires_grad]
+
     def value_and_slope(self, z, cost, context=None):
         """c(z) [replica, batch] and ∂c/∂z [replica, batch, latent].
 
@@ -201,6 +205,34 @@ class Baseline(Surrogate):
             self.variance.lerp_(spread, 1 - self.MEMORY)
 
 
+class ValueFunction(Surrogate):
+    """c = V(context), free of z: a multilayer perceptron that predicts the cost.
+
+    It is learned by regression on the costs (`error`), not through the estimator: as part of a sum
+    it is a constant to the others' objective.
+    """
+
+    def __init__(self, spec, generators):
+        super().__init__()
+        activation, _ = ACTIVATIONS[spec.activation]
+        widths = [spec.context, *spec.hidden, 1]
+        self.network = StackedMLP(widths, generators, spec.dtype, activation)
+
+    def forward(self, z, cost=None, context=None):
+        return self.network(context).squeeze(-1).detach()
+
+    def value_and_slope(self, z, cost=None, context=None):
+        return self(z, cost, context), torch.zeros_like(z)
+
+    def learned_parameters(self):
+        return []
+
+    def error(self, context, cost, weight):
+        """Mean of [f - V]² where the weight is 1: [replica]."""
+        errors = (cost - self.network(context).squeeze(-1)).square() * weight
+        return errors.sum(1) / weight.sum(1).clamp(min=1)
+
+
 class Sum(Surrogate):
     """The sum of surrogates."""
 
@@ -218,3 +250,6 @@ class Sum(Surrogate):
     def observe(self, cost):
         for part in self.parts:
             part.observe(cost)
+
+    def learned_parameters(self):
+        return [p for part in self.parts for p in part.learned_parameters()]

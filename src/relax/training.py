@@ -40,7 +40,7 @@ def learn_surrogates(estimator, surrogates, estimates):
         surrogates: modules, whose parameters are φ.
         estimates: one `Estimate` a surrogate, made with it and with its graph.
     """
-    parameters = [p for s in surrogates for p in s.parameters() if p.requires_grad]
+    parameters = [p for s in surrogates for p in s.learned_parameters()]
     if parameters:
         objective = sum(estimator.objective(estimate).sum() for estimate in estimates)
         gradients = torch.autograd.grad(objective, parameters)

@@ -14,6 +14,7 @@ JOBS = {
     "measure_variance": 1,
     "midtraining": 1,
     "pictures": 1,
+    "train_policy": 2,
 }
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 from unit.test_exact import printed_equation_9
 
 from relax.exact import enumerate_gradient
-from relax.registry import REGISTRY, load_estimator
+from relax.registry import REGISTRY, estimator_names, load_estimator
 from relax.replicas import parameter_generators
 from relax.streams import NoiseStream
 from relax.surrogates import RelaxedCost, SurrogateSpec
@@ -20,7 +20,7 @@ FALSE_ALARM_RATE = 1e-3
 LATENTS, SAMPLES, CHUNK = 3, 1_500_000, 50_000
 SEEDS = [11, 12]  # two replicas: two sets of logits, two surrogates
 # "exact" is the truth that the others are held against; tests/unit/test_exact.py tests it.
-UNBIASED = [name for name in REGISTRY if REGISTRY[name].unbiased and name != "exact"]
+UNBIASED = [n for n in estimator_names() if REGISTRY[n].unbiased and n != "exact"]
 KINDS = ("independent", "coupled")
 # Coordinates tested against the truth: every unbiased estimator and noise.
 COORDINATES = len(UNBIASED) * len(KINDS) * len(SEEDS) * LATENTS

@@ -10,14 +10,14 @@ from relax.errors import ConfigError
 from relax.estimators.formula import Estimate, Estimator
 from relax.exact import enumerate_expectation, enumerate_gradient, exact_moments
 from relax.problems.toy import expected_loss, squared_distance
-from relax.registry import REGISTRY, load_estimator
+from relax.registry import REGISTRY, estimator_names, load_estimator
 from relax.relaxations import BERNOULLI
 from relax.replicas import parameter_generators
 from relax.surrogates import RelaxedCost, SurrogateSpec
 
 SEEDS = range(4)
 LOGITS = torch.tensor([-2.5, -0.4, 0.0, 1.7], dtype=torch.float64).view(4, 1, 1)
-UNBIASED = [name for name in REGISTRY if REGISTRY[name].unbiased]
+UNBIASED = [name for name in estimator_names() if REGISTRY[name].unbiased]
 # c through a network of ordinary size; quadrature must resolve it.
 SPEC = SurrogateSpec(hidden=(10,), temperature=0.5)
 

@@ -10,7 +10,7 @@ from relax.estimators.formula import Estimator
 from relax.exact import enumerate_gradient, exact_moments
 from relax.optimal import LinearSurrogate, ProductBasis, least_variance
 from relax.problems.toy import squared_distance
-from relax.registry import REGISTRY, load_estimator
+from relax.registry import REGISTRY, estimator_names, load_estimator
 from relax.replicas import parameter_generators
 from relax.streams import Noise, generator, uniform_noise
 from relax.surrogates import RelaxedCost, SurrogateSpec
@@ -19,7 +19,7 @@ from relax.variance import sample_moments
 KINDS = ["independent", "coupled"]
 TWO = torch.tensor([[[0.3, -0.5]]], dtype=torch.float64)
 NODES = 65  # a dimension; enough for the smooth functions here, and quick
-UNBIASED = [name for name in REGISTRY if REGISTRY[name].unbiased]
+UNBIASED = [name for name in estimator_names() if REGISTRY[name].unbiased]
 
 
 def cost(b):

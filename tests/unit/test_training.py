@@ -9,7 +9,7 @@ import torch
 from relax.checkpoints import load_checkpoint, save_checkpoint
 from relax.errors import DataError, NonFiniteError
 from relax.problems import toy
-from relax.registry import REGISTRY
+from relax.registry import estimator_names
 from relax.training import adam, check_finite, progress
 
 
@@ -53,7 +53,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage):
         load_checkpoint(path)
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", estimator_names())
 def test_toy_table_has_the_documented_columns(name):
     run = toy.ToySettings(0.45, name, range(3), steps=20, record_every=8, variance_samples=50)
     table = toy.train(run)

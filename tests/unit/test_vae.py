@@ -17,13 +17,13 @@ from relax.problems.vae import MODELS, DiscreteVAE, LayerCost
 from relax.problems.vae_evaluation import bounds
 from relax.problems.vae_gradients import encoder_estimate, set_model_gradients
 from relax.problems.vae_training import VAESettings, build
-from relax.registry import REGISTRY
+from relax.registry import REGISTRY, estimator_names
 from relax.replicas import parameter_generators
 from relax.streams import NoiseStream, generator
 from relax.surrogates import SurrogateSpec
 from relax.training import learn_surrogates
 
-ESTIMATORS = [name for name in REGISTRY if name != "exact"]
+ESTIMATORS = [name for name in estimator_names() if name != "exact"]
 SPEC = SurrogateSpec(hidden=(6,), squash=False, add_relaxed_cost=True, dtype=torch.float32)
 LATENTS, PIXELS, BATCH = 5, 12, 8
 
@@ -146,7 +146,7 @@ def test_every_parameter_gets_its_own_gradient_and_nothing_else(images, model_na
         torch.testing.assert_close(parameter.grad, gradient)
 
 
-LEARNERS = [name for name in REGISTRY if REGISTRY[name].learns]
+LEARNERS = [name for name in estimator_names() if REGISTRY[name].learns]
 
 
 @pytest.mark.parametrize("model_name", ["linear1", "linear2"])

@@ -19,6 +19,8 @@ TINY = Path(__file__).with_name("tiny.yaml")
 TOY = ["exact", "reinforce", "concrete", "rebar", "relax"]
 TUNED = ["rebar", "relax"]
 VAE = ["reinforce", "rebar", "relax"]
+RL = ["a2c", "relax"]
+RL_RUN = "rl/cartpole/{}/lr0.003/c0.01/seeds0-1"
 VAE_RUN = "vae/digits/linear1/{}/lr0.001/seeds0-1"
 
 Job = namedtuple("Job", ["rule", "wildcards"])

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
-from workflow.project import TOY, TUNED, VAE, VAE_RUN, names, read_jobs
+from workflow.project import RL, RL_RUN, TOY, TUNED, VAE, VAE_RUN, names, read_jobs
 
 FIGURES = {
     "fig1_toy_training": "Toy problem",
@@ -20,7 +20,9 @@ FIGURES = {
     "fig8_concrete_bias_variance": "Optimal relaxation",
     "fig9_estimator_terms": "Optimal relaxation",
     "fig10_eta": "Optimal relaxation",
+    "fig11_rl": "Reinforcement learning",
     "fig12_vae_pictures": "Discrete VAE",
+    "fig13_cartpole": "Reinforcement learning",
 }
 # What each figure must say of the scale at which it was run.
 SCALES = {
@@ -34,9 +36,11 @@ SCALES = {
     "fig8": ["exact", "one latent"],
     "fig9": ["one latent, independent noise"],
     "fig10": ["2 seeds", "independent noise"],
+    "fig11": ["cartpole: 2 seeds"],
+    "fig13": ["seed 0", "frames of training"],
     "fig12": ["digits", "REBAR", "seed 0"],
 }
-TABLES = ["toy", "vae", "midtraining", "claims"]
+TABLES = ["toy", "vae", "midtraining", "rl", "claims"]
 THEORY = ["optimum", "concrete", "relaxations", "terms", "eta", "latents", "equations"]
 KINDS = ("csv", "pt")
 JOBS = [
@@ -45,11 +49,13 @@ JOBS = [
     *(f"toy/t0.45/{name}/relaxation_seeds0-1" for name in TUNED),
     *(f"{VAE_RUN.format(name)}/training" for name in VAE),
     *(f"{VAE_RUN.format('rebar')}/{name}" for name in ("variance", "midtraining", "pictures")),
+    *(f"{RL_RUN.format(name)}/training" for name in RL),
     *(f"figures/{name}" for name in FIGURES),
     "theory",
     "tables/toy",
     "tables/vae",
     "tables/midtraining",
+    "tables/rl",
     "tables/claims",
 ]
 
@@ -66,10 +72,12 @@ def test_the_run_started_every_job_once(tiny):
         "midtraining rebar",
         "pictures rebar",
         "theory",
-        *(f"figure_{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12)),
+        *(f"train_policy {name}" for name in RL),
+        *(f"figure_{number}" for number in range(1, 14)),
         "table_toy",
         "table_vae",
         "table_midtraining",
+        "table_rl",
         "table_claims",
     ]
     assert names(read_jobs(tiny.output("first"))) == sorted(expected)
@@ -102,6 +110,9 @@ def test_a_run_leaves_the_promised_files_and_no_other(tiny, results):
     expected |= {results / "data" / "digits.npz"}
     expected |= {results / VAE_RUN.format(name) / f"best.{kind}" for name in VAE for kind in KINDS}
     expected |= {
+        results / RL_RUN.format(name) / file for name in RL for file in ("shown.csv", "policy.pt")
+    }
+    expected |= {
         results / VAE_RUN.format(name) / f"checkpoint_{step}.pt"
         for name in VAE
         for step in (0, 6, 12)
@@ -124,7 +135,9 @@ def test_every_job_has_a_log_and_a_benchmark(results, job):
     assert benchmark.s[0] > 0
 
 
-LONG = [job for job in JOBS if job.startswith(("toy", "vae")) and not job.endswith("pictures")]
+LONG = [
+    job for job in JOBS if job.startswith(("toy", "vae", "rl")) and not job.endswith("pictures")
+]
 
 
 @pytest.mark.parametrize("job", LONG)
@@ -156,6 +169,7 @@ RULES = [
     *("midtraining", "pictures"),
     *("theory", "figure_1", "figure_2", "figure_3", "figure_4", "figure_5"),
     *("table_toy", "table_vae", "table_midtraining", "table_claims", "figure_12"),
+    *("train_policy", "table_rl", "figure_11", "figure_13"),
     *("figure_6", "figure_7", "figure_8", "figure_9", "figure_10"),
 ]
 
@@ -198,6 +212,7 @@ def test_the_report_shows_every_figure_and_table(built_copy):
         "results/tiny/tables/toy.csv": "Toy problem",
         "results/tiny/tables/vae.csv": "Discrete VAE",
         "results/tiny/tables/midtraining.csv": "Discrete VAE",
+        "results/tiny/tables/rl.csv": "Reinforcement learning",
         "results/tiny/tables/claims.csv": "Claims",
     }
     assert expected.items() <= shown.items()

@@ -11,6 +11,8 @@ VARIANCE = ["measure_variance rebar", "table_claims"]
 MIDTRAINING = ["midtraining rebar", "figure_5", "table_midtraining", "table_claims"]
 PICTURES = ["pictures rebar", "figure_12"]
 MEASURED = [*VARIANCE, *MIDTRAINING]
+RL = ["train_policy a2c", "train_policy relax"]
+RL_FIGURES = ["figure_11", "figure_13", "table_rl", "table_claims", "all"]
 THEORY = ["theory", "table_claims", *(f"figure_{number}" for number in (6, 7, 8, 9, 10))]
 
 
@@ -54,6 +56,9 @@ EDITED_KEYS = {
     "data.mirror": ("elsewhere", []),
     "vae.save_every": (1, []),
     "data.sets": ({"mine": UNUSED}, []),
+    "rl.environments.cartpole.discount": (0.9, [*RL, *RL_FIGURES]),
+    "rl.environments.pendulum.discount": (0.9, []),
+    "rl.save_every": (1, []),
     "vae.evaluation_samples": (2, [*train_vae(*VAE), *MEASURED, *PICTURES, *VAE_FIGURES]),
 }
 EDITED_FILES = {
@@ -74,6 +79,8 @@ EDITED_FILES = {
     "downloads.py": [],
     "datasets.py": [],
     "problems/vae_variance.py": [*MEASURED, *PICTURES, "figure_4", "all"],
+    "estimators/a2c.py": ["train_policy a2c", *RL_FIGURES],
+    "problems/control.py": [*RL, *RL_FIGURES],
     "problems/vae_midtraining.py": [*MIDTRAINING, "all"],
 }
 
@@ -124,7 +131,13 @@ def test_an_edited_script_reruns_its_rule(built_copy):
     script = built_copy.path / "workflow" / "scripts" / "summarise.py"
     source = script.read_text(encoding="utf-8")
     script.write_text(source.replace("rounded(table)", "rounded(table, 4)"), encoding="utf-8")
-    assert built_copy.planned() == ["all", "table_midtraining", "table_toy", "table_vae"]
+    assert built_copy.planned() == [
+        "all",
+        "table_midtraining",
+        "table_rl",
+        "table_toy",
+        "table_vae",
+    ]
 
 
 @pytest.fixture(scope="module")

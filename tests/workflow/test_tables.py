@@ -35,6 +35,20 @@ COLUMNS = {
     "vae/*/*/*/*/*/pictures.csv": (
         "dataset model estimator learning_rate seed step kind image row column value"
     ),
+    "rl/*/*/*/*/*/training.csv": (
+        "environment task estimator learning_rate surrogate_learning_rate noise solved seed update "
+        "episode frame reward gradient_variance"
+    ),
+    "rl/*/*/*/*/*/shown.csv": (
+        "environment task estimator learning_rate surrogate_learning_rate noise solved seed step "
+        "observation_0 observation_1 observation_2 observation_3"
+    ),
+    "tables/rl.csv": (
+        "environment task estimator learning_rate surrogate_learning_rate noise seeds frames "
+        "episodes solved_seeds episodes_to_solve episodes_to_solve_se frames_to_solve "
+        "frames_to_solve_se final_reward final_reward_se log_variance log_variance_se "
+        "published_episodes_to_solve published_se"
+    ),
     "tables/toy.csv": (
         "target estimator noise seeds steps theta loss loss_se log_variance log_variance_exact "
         "published_loss"
@@ -92,7 +106,7 @@ def test_tables_keep_every_digit(results, tmp_path):
         assert (tmp_path / "again.csv").read_bytes() == path.read_bytes(), path.name
 
 
-@pytest.mark.parametrize("name", ["toy", "vae", "midtraining", "claims"])
+@pytest.mark.parametrize("name", ["toy", "vae", "midtraining", "rl", "claims"])
 def test_markdown_tables_show_the_same_rows(results, name):
     """A header, a rule, and a line for each row of the CSV."""
     lines = (results / "tables" / f"{name}.md").read_text(encoding="utf-8").splitlines()

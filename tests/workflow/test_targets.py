@@ -12,6 +12,7 @@ VARIANCE = ["measure_variance rebar"] * MODELS
 MIDTRAINING = ["midtraining rebar"] * MODELS
 PICTURES = ["pictures rebar"] * MODELS
 THEORY = ["theory"]
+RL = ["train_policy a2c", "train_policy relax"]
 FIGURES = {
     "figure_1": ("fig1_toy_training", TOY),
     "figure_2": ("fig2_toy_variance_relaxation", TOY + TUNED),
@@ -23,11 +24,13 @@ FIGURES = {
     "figure_8": ("fig8_concrete_bias_variance", THEORY),
     "figure_9": ("fig9_estimator_terms", THEORY),
     "figure_10": ("fig10_eta", THEORY),
+    "figure_11": ("fig11_rl", RL),
     "figure_12": ("fig12_vae_pictures", ONE_RUN + PICTURES),
+    "figure_13": ("fig13_cartpole", RL),
 }
-TABLES = {f"table_{name}": name for name in ("toy", "vae", "midtraining", "claims")}
+TABLES = {f"table_{name}": name for name in ("toy", "vae", "midtraining", "rl", "claims")}
 MEASURED = [*VARIANCE, *MIDTRAINING]
-EVERYTHING = sorted([*TOY, *TUNED, *VAE, *MEASURED, *PICTURES, *THEORY, *FIGURES, *TABLES])
+EVERYTHING = sorted([*TOY, *TUNED, *VAE, *MEASURED, *PICTURES, *THEORY, *RL, *FIGURES, *TABLES])
 
 
 # All with config.yaml as it is: nothing of the default preset is built in the tiny run's folder.
@@ -52,7 +55,7 @@ def test_figures_by_path(tiny, kind):
 
 def test_tables_by_name_and_by_path(tiny):
     """All tables, as CSV and as Markdown, need runs and no figure."""
-    expected = sorted([*TOY, *VAE, *MEASURED, *THEORY, *TABLES])
+    expected = sorted([*TOY, *VAE, *MEASURED, *THEORY, *RL, *TABLES])
     assert tiny.planned(*TABLES, config=None) == expected
     paths = [f"results/tables/{name}.{kind}" for name in TABLES.values() for kind in ("csv", "md")]
     assert tiny.planned(*paths, config=None) == expected

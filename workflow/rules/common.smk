@@ -2,7 +2,7 @@
 from relax.config import check_config
 from relax.datasets import data_sets, preparation
 from relax.errors import ConfigError
-from relax.registry import REGISTRY
+from relax.registry import REGISTRY, estimator_names
 from relax.pins import pin_of
 from relax.sources import package_sources
 
@@ -26,10 +26,12 @@ DATA_SETS = data_sets(config)
 wildcard_constraints:
     target=r"[0-9][0-9.e+-]*",
     learning_rate=r"[0-9][0-9.e+-]*",
+    surrogate_learning_rate=r"[0-9][0-9.e+-]*",
     estimator="|".join(REGISTRY),
     dataset="|".join(DATA_SETS),
     file="[^/]+",
     model="[a-z0-9]+",
+    task="|".join(config["rl"]["environments"]),
     first="[0-9]+",
     last="[0-9]+",
     step="[0-9]+",

@@ -13,6 +13,7 @@ localrules:
     figure_8,
     figure_9,
     figure_10,
+    figure_11,
     figure_12,
 
 
@@ -253,6 +254,28 @@ rule figure_10:
         "../scripts/plot.py"
 
 
+rule figure_11:
+    input:
+        policies=policy_tables,
+        code=sources("figures.control", "registry", "jobs", "tables"),
+    output:
+        **figure_outputs("fig11_rl", "Reinforcement learning", "training"),
+    log:
+        f"{LOGS}/figures/fig11_rl.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig11_rl.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        figure="control.fig11_rl",
+    script:
+        "../scripts/plot.py"
+
+
 rule figure_12:
     input:
         pictures=picture_tables,
@@ -277,6 +300,36 @@ rule figure_12:
         "../scripts/plot.py"
 
 
+if CARTPOLES:
+
+    localrules:
+        figure_13,
+
+    rule figure_13:
+        input:
+            policies=task_tables("training", CARTPOLES),
+            shown=task_tables("shown", CARTPOLES),
+            code=sources("figures.control", "registry", "jobs", "tables"),
+        output:
+            **figure_outputs(
+                "fig13_cartpole", "Reinforcement learning", "trained policies"
+            ),
+        log:
+            f"{LOGS}/figures/fig13_cartpole.log",
+        benchmark:
+            f"{BENCHMARKS}/figures/fig13_cartpole.tsv"
+        conda:
+            "../../envs/relax.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            figure="control.fig13_cartpole",
+        script:
+            "../scripts/plot.py"
+
+
 rule figures:
     input:
         rules.figure_1.output,
@@ -289,4 +342,6 @@ rule figures:
         rules.figure_8.output,
         rules.figure_9.output,
         rules.figure_10.output,
+        rules.figure_11.output,
         rules.figure_12.output,
+        rules.figure_13.output if CARTPOLES else [],

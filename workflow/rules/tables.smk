@@ -6,6 +6,7 @@ localrules:
     table_toy,
     table_vae,
     table_midtraining,
+    table_rl,
     table_claims,
 
 
@@ -95,12 +96,41 @@ rule table_midtraining:
         "../scripts/summarise.py"
 
 
+rule table_rl:
+    input:
+        policies=policy_tables,
+        code=sources("summaries.table", "registry", "jobs", "tables"),
+    output:
+        csv=report(
+            f"{RESULTS}/tables/rl.csv",
+            caption="../report/table_rl.rst",
+            category="Reinforcement learning",
+            labels={"what": "table", "name": "episodes to solve"},
+        ),
+        md=f"{RESULTS}/tables/rl.md",
+    log:
+        f"{LOGS}/tables/rl.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/rl.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        summary="rl",
+    script:
+        "../scripts/summarise.py"
+
+
 rule table_claims:
     input:
         toy=toy_tables,
         training=training_tables,
         variance=variance_tables,
         midtraining=midtraining_tables,
+        policies=policy_tables,
         theory=THEORY_TABLES,
         code=sources("claims.table", "registry", "jobs", "tables"),
     output:
@@ -130,4 +160,5 @@ rule tables:
         rules.table_toy.output,
         rules.table_vae.output,
         rules.table_midtraining.output,
+        rules.table_rl.output,
         rules.table_claims.output,

@@ -20,7 +20,10 @@ rule theory:
             "problems.theory",
             "jobs",
             "tables",
-            *(entry.module.removeprefix("relax.") for entry in REGISTRY.values()),
+            *(
+                REGISTRY[name].module.removeprefix("relax.")
+                for name in estimator_names()
+            ),
         ),
     output:
         optimum=THEORY_TABLES[0],

@@ -2,22 +2,24 @@
 
 import pandas as pd
 
+from relax.claims.control import CLAIMS as CONTROL
 from relax.claims.judge import LEVEL, stack
 from relax.claims.theory import CLAIMS as THEORY
 from relax.claims.toy import CLAIMS as TOY
 from relax.claims.vae import CLAIMS as VAE
 
-# In the draft's order within each: what is exact, the toy problem, the discrete VAE.
-CLAIMS = [*THEORY, *TOY, *VAE]
+# In the draft's order within each: what is exact, the toy problem, the discrete VAE; then
+# reinforcement learning, which it only names.
+CLAIMS = [*THEORY, *TOY, *VAE, *CONTROL]
 
 
 def judge_claims(tables):
     """One row a claim, with the columns `relax.claims.judge.COLUMNS`.
 
     Args:
-        tables: result tables by name: `toy`, `training`, `variance`, `midtraining`, and those of
-            the theory part (`optimum`, `concrete`, `relaxations`, `eta`, `latents`, `equations`).
-            Without one of them its claims are not tested.
+        tables: result tables by name: `toy`, `training`, `variance`, `midtraining`, `policies`, and
+            those of the theory part (`optimum`, `concrete`, `relaxations`, `eta`, `latents`,
+            `equations`). Without one of them its claims are not tested.
     """
     return stack([row for claim in CLAIMS for row in claim(tables)])
 

@@ -61,17 +61,19 @@ def new_figure(rows, columns, width=7.0, row_height=2.5, **options):
     )
 
 
-def draw_band(axes, table, y, name, x="step", centre="median", **style):
+def draw_band(axes, table, y, name, x="step", centre="median", band=None, **style):
     """An estimator's curve with its band over seeds.
 
-    `centre="median"`: median with the quartiles as band; "mean": mean with the range over seeds.
+    `centre`: "median" or "mean". `band`: "quartiles" (with the median the default) or "range" (from
+    the least to the greatest seed; with the mean the default).
     """
     look = estimator_look(name) | style
     groups = table.groupby(x)[y]
-    if centre == "median":
-        middle, low, high = groups.median(), groups.quantile(0.25), groups.quantile(0.75)
+    middle = groups.agg(centre)
+    if (band or {"median": "quartiles", "mean": "range"}[centre]) == "quartiles":
+        low, high = groups.quantile(0.25), groups.quantile(0.75)
     else:
-        middle, low, high = groups.mean(), groups.min(), groups.max()
+        low, high = groups.min(), groups.max()
     axes.fill_between(middle.index, low, high, color=look["color"], alpha=0.18, linewidth=0)
     return axes.plot(middle.index, middle, **look)[0]
 

@@ -13,7 +13,7 @@ from relax.estimators.formula import Estimate, Estimator
 from relax.exact import enumerate_gradient, exact_moments, logistic_nodes, noise_given
 from relax.optimal import best_scale
 from relax.problems.toy import squared_distance
-from relax.registry import REGISTRY, load_estimator
+from relax.registry import REGISTRY, estimator_names, load_estimator
 from relax.relaxations import BERNOULLI
 from relax.replicas import parameter_generators
 from relax.streams import Noise
@@ -82,7 +82,7 @@ def _sides(cost, logits, kind, spec):
     )
 
     exact = enumerate_gradient(cost, logits).flatten().numpy()
-    for name in REGISTRY:
+    for name in estimator_names():
         estimator = load_estimator(name)
         if REGISTRY[name].unbiased and name != "exact":
             surrogate = estimator.surrogate(spec, generators)

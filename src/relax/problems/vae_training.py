@@ -277,9 +277,10 @@ def train(settings, images, checkpoints, best_path=None, log=None, unfinished=No
             if step % batches.per_epoch == 0 or step == settings.steps:
                 note = history.evaluate(step)
             checkpoint(step)
-            if unfinished and (unfinished.due() or asked_to_stop()):
+            stop = asked_to_stop()  # once: a signal after this is for the next step
+            if unfinished and (unfinished.due() or stop):
                 save(step)
-            if asked_to_stop():
+            if stop:
                 raise Interrupted(f"interrupted after step {step}; the same command goes on")
             bar.advance(note=note)
     if unfinished:

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from relax.summaries.control import rl_for_people, summarise_rl
 from relax.summaries.midtraining import midtraining_for_people, summarise_midtraining
 from relax.summaries.toy import summarise_toy
 from relax.summaries.vae import summarise_vae, vae_for_people
@@ -11,8 +12,9 @@ SUMMARIES = {
     "toy": summarise_toy,
     "vae": summarise_vae,
     "midtraining": summarise_midtraining,
+    "rl": summarise_rl,
 }
-_FOR_PEOPLE = {"vae": vae_for_people, "midtraining": midtraining_for_people}
+_FOR_PEOPLE = {"vae": vae_for_people, "midtraining": midtraining_for_people, "rl": rl_for_people}
 
 
 def for_people(summary, table):

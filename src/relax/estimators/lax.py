@@ -1,0 +1,16 @@
+"""LAX (Grathwohl et al., 2018): the formula for continuous b, with c(b, s) = V(s) + r(b, s).
+
+V is learned by regression on the costs, the network r by descending the variance. b is its own
+relaxation (`relax.gaussian`), so that g = [f(b) - c(b, s)] ∂ log p(b) + ∂c(b, s).
+"""
+
+from relax.estimators.formula import Estimator
+from relax.surrogates import Network, Sum, ValueFunction
+
+
+def value_and_network(spec, generators):
+    """V(s) + r(b, s)."""
+    return Sum(ValueFunction(spec, generators), Network(spec, generators))
+
+
+ESTIMATOR = Estimator(surrogate=value_and_network)

@@ -1,0 +1,126 @@
+"""Figures of reinforcement learning."""
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+from relax.figures.style import (
+    count,
+    draw_band,
+    estimator_look,
+    finish,
+    new_figure,
+    ordered,
+)
+from relax.summaries.common import log_variance
+from relax.summaries.control import frames_of, select_rates
+
+BINS = 50  # of the frames, within which a seed's episodes are averaged
+SNAPSHOTS = 9
+
+
+def _binned(runs, column):
+    """`column` against frames: each seed's mean over the episodes that end in a bin.
+
+    The budget of frames, the least that any run has, is cut into `BINS`; what comes after is left
+    out. An episode of many frames counts as many times.
+    """
+    budget = runs.groupby(["estimator", "seed"]).frame.max().min()
+    runs = runs.assign(weight=frames_of(runs))[runs.frame <= budget]
+    runs = runs[runs[column].notna()]
+    edges = np.ceil(runs.frame * BINS / budget) / BINS * budget
+    runs = runs.assign(bin=edges, sum=runs[column] * runs.weight)
+    sums = runs.groupby(["estimator", "seed", "bin"])[["sum", "weight"]].sum()
+    return (sums["sum"] / sums.weight).rename("value").reset_index()
+
+
+def fig11_rl(policies):
+    """Reward (top) and log-variance of the policy gradient (bottom) against frames.
+
+    Args:
+        policies: rows of `results/rl/**/training.csv`; of each estimator the pair of learning rates
+            with the most reward is shown.
+    """
+    policies = select_rates(policies)
+    policies = policies.assign(log=log_variance(policies.gradient_variance))
+    tasks = list(policies.groupby("task", sort=False))
+    figure, axes = new_figure(2, len(tasks), max(3.6 * len(tasks), 4.6), sharex="col")
+    handles, scales = {}, []
+    for column, (task, runs) in enumerate(tasks):
+        upper, lower = axes[:, column]
+        solved = runs.solved.iloc[0]
+        goal = upper.axhline(solved, color="#777777", linewidth=0.8, dashes=(4, 3), zorder=1)
+        goal.set_label("solved: mean of 100 episodes above this")
+        for panel, y in ((upper, "reward"), (lower, "log")):
+            for name, rows in _binned(runs, y).groupby("estimator"):
+                style = {"marker": ".", "markersize": 4} if y == "log" else {}
+                handles[name] = draw_band(
+                    panel, rows, "value", name, x="bin", centre="mean", band="quartiles", **style
+                )
+        upper.set_title(f"{task} ({runs.environment.iloc[0]})")
+        lower.set_xlabel("frames")
+        lower.xaxis.set_major_formatter(_short)
+        frames = int(runs.groupby(["estimator", "seed"]).frame.max().min())
+        scales.append(f"{task}: {count(runs.seed.nunique(), 'seed')}, {frames:,} frames")
+    axes[0, 0].set_ylabel("reward of an episode")
+    axes[1, 0].set_ylabel("log-variance (natural log)")
+    title = (
+        "Reinforcement learning: reward, and variance of the policy gradient\n"
+        "(mean over seeds; bands: quartiles)"
+    )
+    order = [handles[name] for name in ordered(handles)]
+    return finish(figure, title, [*order, goal], "; ".join(scales))
+
+
+def _short(frames, _):
+    """As "0", "100k", "1.5M"."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if frames >= size:
+            return f"{frames / size:g}{unit}"
+    return f"{frames:g}"
+
+
+def fig13_cartpole(policies, shown):
+    """Trained policies at work: an episode of each estimator's first seed, in snapshots.
+
+    Args:
+        policies: rows of `results/rl/**/training.csv` of the CartPole tasks; choose the rates.
+        shown: rows of `results/rl/**/shown.csv` of the same runs.
+    """
+    keys = ["task", "estimator", "learning_rate", "surrogate_learning_rate"]
+    chosen = select_rates(policies)[keys].drop_duplicates()
+    shown = shown.merge(chosen, on=keys)
+    seed = shown.seed.min()
+    shown = shown[shown.seed == seed]
+    names = ordered(shown.estimator)
+    figure, axes = new_figure(len(names), SNAPSHOTS, 9.0, 1.05)
+    for row, name in zip(axes, names, strict=True):
+        episode = shown[shown.estimator == name].sort_values("step")
+        places = np.linspace(0, len(episode) - 1, SNAPSHOTS).round().astype(int)
+        for panel, (_, frame) in zip(row, episode.iloc[places].iterrows(), strict=True):
+            _draw_cartpole(panel, frame.observation_0, frame.observation_2, name)
+            panel.set_title(f"step {frame.step:.0f}", fontsize=7, pad=2)
+        label = estimator_look(name)["label"]
+        row[0].set_ylabel(f"{label}\n{count(len(episode), 'step')}", fontsize=8)
+    frames = int(policies.groupby(["estimator", "seed"]).frame.max().min())
+    figure.suptitle("CartPole: an episode of a trained policy, from left to right", fontsize=10)
+    figure.supxlabel(
+        f"seed {seed}, after {frames:,} frames of training; the track ends at ±2.4, and a pole at "
+        f"12° (grey) counts as fallen",
+        fontsize=8,
+        color="#444444",
+    )
+    return figure
+
+
+def _draw_cartpole(axes, position, angle, name):
+    """A cart at `position` (in units of the track) with its pole at `angle` (in radians)."""
+    colour = estimator_look(name)["color"]
+    for limit in (-np.deg2rad(12), np.deg2rad(12)):
+        x = position + 1.6 * np.sin(limit)
+        axes.plot([position, x], [0.2, 0.2 + 1.6 * np.cos(limit)], color="#CCCCCC", linewidth=0.7)
+    axes.plot([-2.4, 2.4], [0, 0], color="#444444", linewidth=0.8)
+    axes.add_patch(Rectangle((position - 0.4, 0), 0.8, 0.3, facecolor="#444444"))
+    tip = (position + 1.6 * np.sin(angle), 0.2 + 1.6 * np.cos(angle))
+    axes.plot([position, tip[0]], [0.2, tip[1]], color=colour, linewidth=2.6)
+    axes.set(xlim=(-2.6, 2.6), ylim=(-0.15, 2.05), xticks=[], yticks=[], aspect="equal")
+    axes.spines[:].set_visible(False)

@@ -1,0 +1,21 @@
+"""Train a policy: one task, estimator and pair of learning rates, a range of seeds."""
+
+from relax.jobs import job
+from relax.problems.control_training import ControlSettings, train
+from relax.resume import Unfinished
+from relax.tables import write_table
+
+
+def main(snakemake):
+    inputs, out = snakemake.input, snakemake.output
+    with job(snakemake.log[0], snakemake.threads) as log:
+        settings = ControlSettings.of(snakemake.wildcards, snakemake.params.environment)
+        seconds = snakemake.config["rl"]["save_every"]  # no param: no result depends on it
+        with Unfinished.beside(out.table, settings, list(inputs), seconds, log) as unfinished:
+            training, shown = train(settings, out.policy, log, unfinished)
+            write_table(training, out.table)
+            write_table(shown, out.shown)
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821
