@@ -26,7 +26,23 @@ def adam(groups, beta2=0.999):
         parameters = [p for p in parameters if p.requires_grad]
         if parameters:
             learned.append({"params": parameters, "lr": rate, "weight_decay": sum(decay)})
-    return torch.optim.Adam(learned, betas=(0.9, beta2), fused=True) if learned else None
+    if not learned:
+        return None
+    optimizer = torch.optim.Adam(learned, betas=(0.9, beta2), fused=True)
+    optimizer.register_step_pre_hook(_lay_out_gradients)
+    return optimizer
+
+
+def _lay_out_gradients(optimizer, *_):
+    """Before a step: every gradient lies in memory as its parameter does.
+
+    The fused Adam reads memory as it lies. Handed a transposed gradient, as automatic
+    differentiation gives for some weights, it would take its elements for those of others.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None and not parameter.grad.is_contiguous():
+                parameter.grad = parameter.grad.contiguous()
 
 
 def learn_surrogates(estimator, surrogates, estimates):
