@@ -1,0 +1,177 @@
+"""Reinforcement learning: its summary, claims and figures, from made-up tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from relax.claims import control as claims
+from relax.claims.judge import NOT_REPRODUCED, NOT_TESTED, REPRODUCED
+from relax.figures.control import fig11_rl, fig13_cartpole
+from relax.summaries.control import (
+    rl_for_people,
+    run_log_variance,
+    select_rates,
+    solved_at,
+    summarise_rl,
+)
+
+RUN = {"environment": "CartPole-v1", "task": "cartpole", "noise": "independent", "solved": 195.0}
+
+
+def run(estimator, seed, solved_after, variance=2.0, rate=0.01, episodes=300, low=50.0):
+    """A run that has the reward `low`, and 200 after so many episodes; never where None."""
+    solved_after = episodes if solved_after is None else solved_after
+    reward = np.where(np.arange(episodes) < solved_after, low, 200.0)
+    measured = np.full(episodes, np.nan)
+    measured[::10] = variance
+    return pd.DataFrame(
+        {
+            **RUN,
+            "estimator": estimator,
+            "learning_rate": rate,
+            "surrogate_learning_rate": 0.1,
+            "seed": seed,
+            "update": np.arange(episodes) + 1,
+            "episode": np.arange(episodes) + 1,
+            "frame": reward.cumsum().astype(int),
+            "reward": reward,
+            "gradient_variance": measured,
+        }
+    )
+
+
+def table(relax=(20, 30, 25), a2c=(90, 80, 100), ratio=0.5):
+    runs = [run("relax", s, at, ratio * (2 + s)) for s, at in enumerate(relax)]
+    return pd.concat([*runs, *(run("a2c", s, at, 2.0 + s) for s, at in enumerate(a2c))])
+
+
+def test_solved_is_the_first_hundred_good_episodes():
+    """A mean of 195 needs 97 of 200 and 3 of 50; the count is of episodes, and of frames."""
+    at = solved_at(run("relax", 0, 20)).iloc[0]
+    assert (at.episodes, at.lived) == (117, 300)
+    assert at.frames == 20 * 50 + 97 * 200
+    never = solved_at(run("relax", 0, None)).iloc[0]
+    assert np.isnan(never.episodes)
+    assert np.isnan(never.frames)
+    assert never.lived == 300
+
+
+def test_the_rates_with_the_most_reward_are_chosen():
+    """For each estimator its own; by the area under reward against frames, not by the end alone."""
+    rival = table()[lambda t: t.estimator == "a2c"]
+    both = pd.concat([run("relax", 0, 100, rate=0.1), run("relax", 0, 20), rival])
+    chosen = select_rates(both)
+    assert set(chosen[chosen.estimator == "relax"].learning_rate) == {0.01}
+    assert set(chosen.estimator) == {"relax", "a2c"}
+    assert len(chosen) == 4 * 300
+
+
+def test_log_variance_is_the_mean_over_measurements():
+    """Where nothing was measured nothing counts; a variance of zero has no logarithm."""
+    runs = run("relax", 0, 20, variance=3.0)
+    runs.loc[0, "gradient_variance"] = 0.0
+    assert run_log_variance(runs)["log"].tolist() == [pytest.approx(np.log(3.0))]
+
+
+def test_summary():
+    """Means and errors over seeds, how many solve it, and the published numbers beside them."""
+    summary = summarise_rl(table(a2c=(90, None, 100)))
+    assert list(summary.estimator) == ["relax", "a2c"]  # the registry's order
+    relax, a2c = summary.iloc[0], summary.iloc[1]
+    assert relax.episodes_to_solve == 25 + 97
+    assert relax.episodes_to_solve_se == pytest.approx(np.std([20, 30, 25], ddof=1) / 3**0.5)
+    assert (relax.solved_seeds, relax.seeds, a2c.solved_seeds) == (3, 3, 2)
+    assert a2c.episodes_to_solve == 95 + 97
+    assert relax.final_reward == 200
+    assert relax.log_variance == pytest.approx(np.mean(np.log([1.0, 1.5, 2.0])))
+    assert (relax.published_episodes_to_solve, a2c.published_episodes_to_solve) == (472, 1152)
+    assert relax.frames == min(r * 50 + (300 - r) * 200 for r in (20, 30, 25))
+    shown = rl_for_people(summary)
+    assert list(shown.solved) == ["3 of 3 seeds", "2 of 3 seeds"]
+    assert shown["published"].iloc[0] == "472 ± 114"
+
+
+def verdict(rows, claim):
+    found = [r for r in claim({"policies": rows}) if "CartPole" in r["claim"]]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_claims_hold_where_they_should():
+    """Fewer episodes and less variance, seed by seed."""
+    fewer, less = (verdict(table(), claim) for claim in claims.CLAIMS)
+    assert fewer["verdict"] == REPRODUCED
+    assert fewer["value"] == 25 - 90
+    assert "3 of 3 seeds solve it" in fewer["scale"]
+    assert less["verdict"] == REPRODUCED
+    assert less["value"] == pytest.approx(np.log(0.5))
+
+
+def test_claims_fail_where_they_should():
+    """The other way round; and where one of our seeds never solves the task."""
+    reverse = table(relax=(90, 80, 100), a2c=(20, 30, 25), ratio=2.0)
+    for claim in claims.CLAIMS:
+        assert verdict(reverse, claim)["verdict"] == NOT_REPRODUCED
+    stuck = verdict(table(relax=(20, None, 25)), claims.fewer_episodes)
+    assert stuck["verdict"] == NOT_REPRODUCED
+    assert "2 of 3 seeds solve it" in stuck["scale"]
+
+
+def test_a_rival_that_never_solves_counts_with_what_it_lived():
+    """Its episodes bound from below those it would need."""
+    found = verdict(table(a2c=(90, None, 100)), claims.fewer_episodes)
+    assert found["value"] == pytest.approx(np.mean([20 - 90, 30 + 97 - 300, 25 - 100]))
+
+
+def test_claims_without_data_are_not_tested():
+    """No table, one seed, no rival: for each published environment a row all the same."""
+    for rows in (None, table((20,), (90,)), table()[lambda t: t.estimator == "relax"]):
+        for claim in claims.CLAIMS:
+            found = list(claim({"policies": rows} if rows is not None else {}))
+            assert {r["verdict"] for r in found} == {NOT_TESTED}
+            for name in ("CartPole", "LunarLander", "InvertedPendulum"):
+                assert any(name in r["claim"] for r in found)
+
+
+def test_figure_11_shows_every_estimator_and_the_goal():
+    """A column a task; the threshold; curves of the chosen rates alone."""
+    rows = table()
+    other = rows.assign(task="other", environment="Other-v0")
+    figure = fig11_rl(pd.concat([rows, other]))
+    upper = figure.axes[0]
+    assert len(figure.axes) == 4
+    assert "cartpole (CartPole-v1)" in upper.get_title()
+    goals = [line for line in upper.lines if line.get_label().startswith("solved")]
+    assert [line.get_ydata()[0] for line in goals] == [195.0]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["RELAX", "A2C", "solved: mean of 100 episodes above this"]
+    assert "cartpole: 3 seeds" in figure.legends[0].get_title().get_text()
+    curves = [line for line in upper.lines if len(line.get_xdata()) > 2]
+    assert max(max(line.get_ydata()) for line in curves) == 200
+
+
+def test_figure_13_draws_the_states():
+    """One strip an estimator, of the first seed: each snapshot's pole leans as the state does."""
+    steps = np.arange(17)
+    shown = pd.concat(
+        pd.DataFrame(
+            {
+                **RUN,
+                "estimator": name,
+                "learning_rate": 0.01,
+                "surrogate_learning_rate": 0.1,
+                "seed": seed,
+                "step": steps,
+                "observation_0": 0.1 * seed,
+                "observation_1": 0.0,
+                "observation_2": steps / 100,
+                "observation_3": 0.0,
+            }
+        )
+        for name in ("relax", "a2c")
+        for seed in (0, 1)
+    )
+    figure = fig13_cartpole(table(), shown)
+    assert len(figure.axes) == 2 * 9
+    lean = [axes.lines[-1].get_xdata()[1] for axes in figure.axes[:9]]
+    np.testing.assert_allclose(lean, 1.6 * np.sin(np.arange(0, 17, 2) / 100))
