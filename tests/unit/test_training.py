@@ -55,7 +55,9 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage):
 
 @pytest.mark.parametrize("name", REGISTRY)
 def test_toy_table_has_the_documented_columns(name):
-    run = toy.ToySettings(name, range(3), target=0.45, steps=20, record_every=8, variance_samples=50)
+    run = toy.ToySettings(
+        name, range(3), target=0.45, steps=20, record_every=8, variance_samples=50
+    )
     table = toy.train(run)
     assert list(table.columns) == [
         *("estimator", "target", "noise", "seed", "step", "theta", "loss"),

@@ -19,6 +19,7 @@ localrules:
 rule figure_1:
     input:
         toy=toy_tables,
+        categorical=categorical_tables,
         code=sources("figures.toy", "registry", "jobs", "tables"),
     output:
         **figure_outputs("fig1_toy_training", "Toy problem", "training"),
@@ -42,6 +43,7 @@ rule figure_2:
     input:
         toy=toy_tables,
         relaxation=relaxation_tables,
+        categorical=categorical_tables,
         code=sources("figures.toy", "registry", "jobs", "tables"),
     output:
         **figure_outputs(

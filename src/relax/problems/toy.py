@@ -119,9 +119,7 @@ def train(settings, log=None):
     )
     shape = {"latents": latents, "kind": settings.noise, "dtype": torch.float64}
     noise = NoiseStream(seeds, "noise", 1, block=1000, **shape)
-    evaluation_noise = NoiseStream(
-        seeds, "evaluation", settings.variance_samples, block=1, **shape
-    )
+    evaluation_noise = NoiseStream(seeds, "evaluation", settings.variance_samples, block=1, **shape)
     who = {"seeds": seeds, "estimator": settings.estimator}
     rows = []
 
@@ -153,9 +151,7 @@ def train(settings, log=None):
                 note = record(step)
             bar.advance(note=note)
     table = pd.concat(rows, ignore_index=True).sort_values(["seed", "step"], ignore_index=True)
-    return labelled(
-        table, estimator=settings.estimator, **problem.labels, noise=settings.noise
-    )
+    return labelled(table, estimator=settings.estimator, **problem.labels, noise=settings.noise)
 
 
 def tune(settings, surrogate, logits, seeds, cost, log=None, after=None):
