@@ -64,10 +64,10 @@ rule train_categorical_toy:
     params:
         costs=TOY["categorical"]["costs"],
         steps=TOY["categorical"]["steps"],
+        record_every=TOY["categorical"]["record_every"],
         learning_rate=TOY["learning_rate"],
         surrogate_learning_rate=TOY["surrogate_learning_rate"],
         noise=TOY["noise"],
-        record_every=TOY["record_every"],
         variance_samples=TOY["variance_samples"],
         surrogate=surrogate_settings("toy"),
     script:

@@ -129,23 +129,29 @@ def _enlarge_step(axes, curves, theta):
 
 
 def _draw_categorical_variance(axes, categorical, estimators):
-    """Log-variance against step (left), and against the probability of the best outcome (right).
+    """Log-variance against step (left), and against what is left of the wrong outcomes (right).
 
-    On the right estimators are compared where they have come equally far: medians of both.
+    On the right estimators are compared where they have come equally far: medians of both. The
+    axis is logarithmic and runs down, so that time runs to the right, as it does on the left.
     """
-    runs = categorical.assign(measured=log_variance(categorical.gradient_variance))
+    runs = categorical.assign(
+        measured=log_variance(categorical.gradient_variance),
+        wrong=1 - categorical.best_probability,
+    )
     _draw_runs(axes[0], runs, "measured", estimators)
     for name in estimators:
         own = runs[runs.estimator == name].groupby("step")
-        axes[1].plot(own.best_probability.median(), own.measured.median(), **estimator_look(name))
+        axes[1].plot(own.wrong.median(), own.measured.median(), **estimator_look(name))
     which = _outcomes(categorical)
     axes[0].set(ylabel="log-variance (natural log)", title=f"gradient variance, {which}")
     axes[1].set(
-        xlabel="probability of the best outcome",
+        xlabel="1 - probability of the best outcome",
         ylabel="log-variance (natural log)",
-        title=f"the same at equal progress, {which}",
-        xlim=(0, 1),
+        title="the same at equal progress",
+        xscale="log",
     )
+    axes[1].xaxis.set_major_formatter("{x:g}")
+    axes[1].invert_xaxis()
 
 
 def _draw_relaxations(axes, curves, theta):
