@@ -111,3 +111,20 @@ def test_settings_come_from_a_rule():
     assert (run.estimator, run.seeds, run.steps) == ("relax", range(3, 5), 7)
     assert (run.spec.latents, run.spec.relaxation) == (3, CATEGORICAL)
     assert train(run).outcomes.unique().tolist() == [3]
+
+
+@pytest.mark.parametrize("outcomes", [2, 3, 8])
+def test_the_best_constant_leaves_variance_beyond_two_outcomes(outcomes):
+    """At θ uniform it is the mean of f, and leaves (1 - 2/k) Var(f), summed over the logits."""
+    table = torch.linspace(-1, 1, outcomes, dtype=torch.float64).exp()
+    start = torch.zeros(1, 1, outcomes, dtype=torch.float64)
+
+    def variance(constant):
+        problem = CostTable((table - constant).tolist())
+        slope = enumerate_gradient(problem.cost, start, CATEGORICAL).square().sum().item()
+        return reinforce_second_moment(problem, start).item() - slope
+
+    best, expected = table.mean().item(), (1 - 2 / outcomes) * table.var(correction=0).item()
+    assert variance(best) == pytest.approx(expected, abs=1e-12)
+    assert variance(best + 0.1) > variance(best) + 1e-3
+    assert variance(best - 0.1) > variance(best) + 1e-3
