@@ -102,7 +102,8 @@ def _explain(error, known):
             return f"  {key}: must be less than {wants}; got {value}"
         case "minItems":
             if error.instance:
-                return f"  {key}: must have {wants} values; got {value}"
+                more = "" if error.schema.get("maxItems") == wants else " or more"
+                return f"  {key}: must have {wants}{more} values; got {value}"
             return f"  {key}: must name at least {wants}; the list is empty"
         case "maxItems":
             return f"  {key}: must have {wants} values; got {value}"

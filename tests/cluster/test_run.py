@@ -9,6 +9,7 @@ from workflow.project import TINY, Project
 JOBS = {
     "theory": 1,
     "train_toy": 5,
+    "train_categorical_toy": 5,
     "tune_relaxation": 2,
     "train_vae": 3,
     "measure_variance": 1,

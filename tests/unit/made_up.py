@@ -1,4 +1,4 @@
-"""Made-up tables of the discrete VAE, small enough to check by hand."""
+"""Made-up tables of the toys and the discrete VAE, small enough to check by hand."""
 
 import numpy as np
 import pandas as pd
@@ -84,3 +84,40 @@ def pictures(dataset="digits", model="linear1", images=2, shape=(2, 3), seed=0):
                                     "value": values}))  # fmt: skip
     run = {"dataset": dataset, "model": model, "estimator": "relax", "learning_rate": 0.001}
     return pd.concat(tables, ignore_index=True).assign(**run, seed=seed, step=40)
+
+
+def toy(variances, targets=(0.45, 0.499), seeds=3):
+    """Toy training over two steps; `variances` by estimator, measured and exact alike."""
+    rows = [
+        (name, t, "independent", seed, step, theta, t * t + (1 - 2 * t) * theta, v, v)
+        for name, v in variances.items()
+        for t in targets
+        for seed in range(seeds)
+        for step, theta in ((0, 0.5), (10_000, 0.1))
+    ]
+    columns = "estimator target noise seed step theta loss gradient_variance exact_variance"
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def relaxation(names, targets=(0.45, 0.499)):
+    """Tuned relaxations, each a constant, and the cost."""
+    rows = [
+        (name, t, "independent", 0.5, 0, u, t * t if name != "cost" else (u > 0.5) - t, np.nan, 0.1)
+        for name in (*names, "cost")
+        for t in targets
+        for u in (0.25, 0.75)
+    ]
+    columns = "estimator target noise theta seed u value unscaled exact_variance"
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def categorical(variances, outcomes=8, seeds=3):
+    """Training of the categorical toy: the best outcome comes from 1/k to 3/4."""
+    rows = [
+        (name, outcomes, "coupled", seed, step, best, 1 - best, v)
+        for name, v in variances.items()
+        for seed in range(seeds)
+        for step, best in ((0, 1 / outcomes), (1500, 0.75))
+    ]
+    columns = "estimator outcomes noise seed step best_probability loss gradient_variance"
+    return pd.DataFrame(rows, columns=columns.split())

@@ -1,4 +1,4 @@
-"""The VAE's figures from made-up tables: every panel, curve and label that should be there."""
+"""Figures from made-up tables: every panel, curve and label that should be there."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,6 +8,7 @@ from unit import made_up
 
 from relax.figures.pictures import fig12_vae_pictures, tiled
 from relax.figures.style import save
+from relax.figures.toy import fig1_toy_training, fig2_toy_variance_relaxation
 from relax.figures.vae import fig3_vae_training, fig4_vae_variance, fig5_vae_midtraining
 from relax.registry import REGISTRY, Entry
 
@@ -50,6 +51,47 @@ def legend(figure):
 
 def lines(axes, label):
     return [line for line in axes.lines if line.get_label() == label]
+
+
+TOY = {"exact": 0.0, "reinforce": 0.5, "relax": 0.01}
+BOTH_SCALES = (
+    "3 seeds, 10,000 steps, one latent, one sample a step, independent noise\n"
+    "one choice among 8: 3 seeds, 1,500 steps, one sample a step, coupled noise"
+)
+
+
+def test_figure_1(tmp_path):
+    """A row a target, and the categorical toy's below, at its own scale."""
+    figure = fig1_toy_training(made_up.toy(TOY), made_up.categorical(TOY))
+    save(figure, [tmp_path / "figure.png"])
+    assert panels(figure)[-2:] == ["loss, one choice among 8", "best outcome, one choice among 8"]
+    assert legend(figure) == ["exact gradient", "REINFORCE", "RELAX"]
+    assert figure.legends[0].get_title().get_text() == BOTH_SCALES
+    assert [axes.get_xlim()[1] for axes in figure.axes] == [10_000] * 4 + [1500] * 2
+    *_, loss, best = figure.axes
+    for name in ("exact gradient", "REINFORCE", "RELAX"):
+        assert list(lines(loss, name)[0].get_ydata()) == [0.875, 0.25]
+        assert list(lines(best, name)[0].get_ydata()) == [0.125, 0.75]
+
+
+def test_figure_2(tmp_path):
+    """The exact gradient has no variance to draw; the last panel goes down from 7/8 to 1/4."""
+    figure = fig2_toy_variance_relaxation(
+        made_up.toy(TOY), made_up.relaxation(["relax"]), made_up.categorical(TOY)
+    )
+    save(figure, [tmp_path / "figure.png"])
+    assert len(panels(figure)) == 6
+    assert legend(figure) == ["REINFORCE", "RELAX", "cost $f(H(z))$"]
+    assert figure.legends[0].get_title().get_text() == BOTH_SCALES
+    left, right = (
+        a for a in figure.axes if "one choice" in a.get_title() or "equal" in a.get_title()
+    )
+    for axes, expected in ((left, [0, 1500]), (right, [0.875, 0.25])):
+        assert [line.get_label() for line in axes.lines] == ["REINFORCE", "RELAX"]
+        relax = lines(axes, "RELAX")[0]
+        assert list(relax.get_xdata()) == pytest.approx(expected)
+        assert list(relax.get_ydata()) == pytest.approx([np.log(0.01)] * 2)
+    assert right.xaxis_inverted()
 
 
 SIZES = pytest.mark.parametrize(("problems", "seeds"), [(ONE, 1), (ONE, 3), (FOUR, 2)])

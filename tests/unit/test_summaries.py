@@ -187,9 +187,19 @@ def test_toy_summary_takes_the_last_step():
     ]
     columns = "estimator target noise seed step theta loss gradient_variance exact_variance"
     table = pd.DataFrame(rows, columns=columns.split())
-    (row,) = SUMMARIES["toy"](toy=table).to_dict("records")
+    choice = table.drop(columns=["target", "theta", "exact_variance"]).assign(
+        step=table.step * 2, best_probability=table.theta * 7, outcomes=3
+    )
+    row, other = SUMMARIES["toy"](toy=table, categorical=choice).to_dict("records")
     assert row["seeds"] == 3
     assert row["steps"] == 10
     assert row["theta"] == 0.1
     assert row["log_variance_exact"] == pytest.approx(-10)
     assert row["published_loss"] == 0.2491
+    assert (row["problem"], row["target"]) == ("bernoulli", 0.499)
+    assert np.isnan(row["best_probability"])
+    assert other["problem"] == "categorical"
+    assert (other["steps"], other["best_probability"]) == (20, pytest.approx(0.7))
+    assert other["log_variance"] == pytest.approx(np.log(1e-3))
+    empty = ("target", "theta", "log_variance_exact", "published_loss")
+    assert all(np.isnan(other[column]) for column in empty)

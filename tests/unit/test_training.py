@@ -55,7 +55,9 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage):
 
 @pytest.mark.parametrize("name", estimator_names())
 def test_toy_table_has_the_documented_columns(name):
-    run = toy.ToySettings(0.45, name, range(3), steps=20, record_every=8, variance_samples=50)
+    run = toy.ToySettings(
+        name, range(3), target=0.45, steps=20, record_every=8, variance_samples=50
+    )
     table = toy.train(run)
     assert list(table.columns) == [
         *("estimator", "target", "noise", "seed", "step", "theta", "loss"),
@@ -68,7 +70,7 @@ def test_toy_table_has_the_documented_columns(name):
 def test_measured_variance_agrees_with_quadrature():
     """Ratio of the two over 40 seeds, 4,000 samples each: 1 within five standard errors."""
     for name in ("reinforce", "rebar", "relax"):
-        run = toy.ToySettings(0.45, name, range(40), steps=1, variance_samples=4000)
+        run = toy.ToySettings(name, range(40), target=0.45, steps=1, variance_samples=4000)
         table = toy.train(run)
         ratio = table.gradient_variance / table.exact_variance
         # The spread between seeds is the standard error, whatever the kurtosis.
@@ -77,7 +79,7 @@ def test_measured_variance_agrees_with_quadrature():
 
 
 def test_relaxations_are_tuned_from_the_same_start():
-    run = toy.ToySettings(0.45, "rebar", range(2), steps=5)
+    run = toy.ToySettings("rebar", range(2), target=0.45, steps=5)
     table = toy.tune_relaxations(run, 0.5, points=11)
     cost = table[table.estimator == "cost"]
     assert sorted(set(cost.value.round(4))) == [0.2025, 0.3025]

@@ -42,11 +42,13 @@ def test_a_bad_config_ends_before_any_job(fresh, tmp_path, case):
 OVERFLOW = {"preset": "overflow", "toy.surrogate.scale": 1e200, "vae.surrogate.scale": 1e30}
 RUNS = [  # a job of each rule that trains
     "toy/t0.45/rebar/seeds0-1",
+    "toy/categorical/rebar/seeds0-1",
     "toy/t0.45/rebar/relaxation_seeds0-1",
     "vae/digits/linear1/rebar/lr0.001/seeds0-1/training",
 ]
-# The toy measures its variance before the first step, and sees it there.
+# The toys measure their variance before the first step, and see it there.
 MESSAGES = [
+    "the gradient variance stopped being finite at step 0, seed 0, estimator 'rebar'",
     "the gradient variance stopped being finite at step 0, seed 0, estimator 'rebar'",
     "the gradient stopped being finite at step 2, seed 0, estimator 'rebar'",
     "the gradient stopped being finite at step 2, seed 0, estimator 'rebar'",

@@ -143,6 +143,7 @@ def load_script(name):
 def test_scripts_run_without_snakemake(tmp_path):
     """Train, then summarise, with plain objects in Snakemake's place."""
     table, log = str(tmp_path / "table.csv"), str(tmp_path / "logs" / "job.log")
+    choice = str(tmp_path / "choice.csv")
     train = Namespace(
         wildcards={"target": "0.45", "estimator": "relax", "first": "3", "last": "4"},
         params={"steps": 4, "record_every": 2, "variance_samples": 5, "surrogate": {"hidden": [2]}},
@@ -150,6 +151,8 @@ def test_scripts_run_without_snakemake(tmp_path):
         log={"log": log},
     )
     load_script("train_toy").main(train)
+    train.params["costs"], train.output["table"] = [0.3, 0.1, 0.2], choice
+    load_script("train_categorical_toy").main(train)
     rows = pd.read_csv(table)
     assert list(rows.seed) == [3, 3, 3, 4, 4, 4]
     assert list(rows.step) == [0, 2, 4] * 2
@@ -158,10 +161,13 @@ def test_scripts_run_without_snakemake(tmp_path):
 
     made = {kind: str(tmp_path / f"summary.{kind}") for kind in ("csv", "md")}
     summarise = Namespace(
-        input={"toy": [table]}, params={"summary": "toy"}, output=made, log={"log": log}
+        input={"toy": [table], "categorical": [choice]},
+        params={"summary": "toy"},
+        output=made,
+        log={"log": log},
     )
     load_script("summarise").main(summarise)
-    assert list(pd.read_csv(made["csv"]).seeds) == [2]
+    assert list(pd.read_csv(made["csv"]).seeds) == [2, 2]
 
 
 def test_a_script_says_what_went_wrong_in_one_line(tmp_path, capsys):

@@ -26,8 +26,8 @@ FIGURES = {
 }
 # What each figure must say of the scale at which it was run.
 SCALES = {
-    "fig1_": ["2 seeds", "40 steps"],
-    "fig2": ["2 seeds", "40 steps"],
+    "fig1_": ["2 seeds", "40 steps", "one choice among 3: 2 seeds, 30 steps"],
+    "fig2": ["2 seeds", "40 steps", "one choice among 3: 2 seeds, 30 steps"],
     "fig3": ["digits", "2 seeds", "12 iterations"],
     "fig4": ["digits", "2 seeds", "12 iterations"],
     "fig5": ["digits", "2 seeds", "4 updates", "step 6"],
@@ -47,6 +47,7 @@ JOBS = [
     "data/digits",
     *(f"toy/t0.45/{name}/seeds0-1" for name in TOY),
     *(f"toy/t0.45/{name}/relaxation_seeds0-1" for name in TUNED),
+    *(f"toy/categorical/{name}/seeds0-1" for name in TOY),
     *(f"{VAE_RUN.format(name)}/training" for name in VAE),
     *(f"{VAE_RUN.format('rebar')}/{name}" for name in ("variance", "midtraining", "pictures")),
     *(f"{RL_RUN.format(name)}/training" for name in RL),
@@ -66,6 +67,7 @@ def test_the_run_started_every_job_once(tiny):
         "all",
         "prepare_data",
         *(f"train_toy {name}" for name in TOY),
+        *(f"train_categorical_toy {name}" for name in TOY),
         *(f"tune_relaxation {name}" for name in TUNED),
         *(f"train_vae {name}" for name in VAE),
         "measure_variance rebar",
@@ -166,6 +168,7 @@ def test_figures_are_real(tiny, name):
 
 RULES = [
     *("prepare_data", "train_toy", "tune_relaxation", "train_vae", "measure_variance"),
+    "train_categorical_toy",
     *("midtraining", "pictures"),
     *("theory", "figure_1", "figure_2", "figure_3", "figure_4", "figure_5"),
     *("table_toy", "table_vae", "table_midtraining", "table_claims", "figure_12"),

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from workflow.project import TOY, TUNED, VAE, Project, write_config
 
-TOY_FIGURES = ["figure_1", "figure_2", "table_toy", "table_claims", "all"]
+CATEGORICAL_FIGURES = ["figure_1", "figure_2", "table_toy", "all"]
+TOY_FIGURES = ["table_claims", *CATEGORICAL_FIGURES]
 VAE_TABLES = ["table_vae", "table_midtraining", "table_claims"]
 VAE_FIGURES = ["figure_3", "figure_4", "figure_5", *VAE_TABLES, "all"]
 VARIANCE = ["measure_variance rebar", "table_claims"]
@@ -17,7 +18,12 @@ THEORY = ["theory", "table_claims", *(f"figure_{number}" for number in (6, 7, 8,
 
 
 def train_toy(*estimators):
-    return [f"train_toy {name}" for name in estimators]
+    """Their runs on both toys."""
+    return [f"train_toy {name}" for name in estimators] + train_categorical(*estimators)
+
+
+def train_categorical(*estimators):
+    return [f"train_categorical_toy {name}" for name in estimators]
 
 
 def tune(*estimators):
@@ -39,6 +45,8 @@ EDITED_KEYS = {
         0.6,
         train_toy("concrete", "rebar", "relax") + tune("rebar", "relax") + TOY_FIGURES + THEORY,
     ),
+    "toy.categorical.costs": ([0.1, 0.2], train_categorical(*TOY) + CATEGORICAL_FIGURES),
+    "toy.categorical.steps": (31, train_categorical(*TOY) + CATEGORICAL_FIGURES),
     "theory.steps": (7, [*THEORY, "all"]),
     "toy.variance_samples": (11, train_toy(*TOY) + TOY_FIGURES),
     "toy.relaxation.theta": (0.4, [*tune(*TUNED), "figure_2", "all"]),
@@ -72,6 +80,7 @@ EDITED_FILES = {
         *TOY_FIGURES[:-1],
         *VAE_FIGURES,
     ],
+    "problems/toy_categorical.py": train_categorical(*TOY) + CATEGORICAL_FIGURES,
     "figures/vae.py": ["figure_3", "figure_4", "figure_5", "all"],
     "problems/theory.py": [*THEORY, "all"],
     "data.py": ["prepare_data", *train_vae(*VAE), *MEASURED, *PICTURES, *VAE_FIGURES],
@@ -97,7 +106,7 @@ def test_more_seeds_run_the_new_seeds_only(tiny, tmp_path):
     """Seeds 0 and 1 are there; the third is a job of its own in each estimator."""
     jobs = tiny.planned_jobs(config=write_config(tmp_path, {"toy.seeds": 3}))
     runs = [job for job in jobs if job.wildcards]
-    assert len(runs) == len(TOY) + len(TUNED)
+    assert len(runs) == 2 * len(TOY) + len(TUNED)
     assert {(job.wildcards["first"], job.wildcards["last"]) for job in runs} == {("2", "2")}
 
 
@@ -156,7 +165,7 @@ def test_the_same_seeds_give_the_same_bytes(tiny, second):
         for pattern in ("results/tiny/toy/**/*.csv", "results/tiny/tables/*", "figures/tiny/*.*")
         for path in second.path.glob(pattern)
     ]
-    assert len(made) == len(TOY) + len(TUNED) + 2 + 2 * 3
+    assert len(made) == 2 * len(TOY) + len(TUNED) + 2 + 2 * 3
     for path in made:
         assert (tiny.path / path).read_bytes() == (second.path / path).read_bytes(), str(path)
 

@@ -12,6 +12,9 @@ COLUMNS = {
     "toy/t0.45/*/seeds*.csv": (
         "estimator target noise seed step theta loss gradient_variance exact_variance"
     ),
+    "toy/categorical/*/seeds*.csv": (
+        "estimator outcomes noise seed step best_probability loss gradient_variance"
+    ),
     "toy/t0.45/*/relaxation_seeds*.csv": (
         "estimator target noise theta seed u value unscaled exact_variance"
     ),
@@ -50,8 +53,8 @@ COLUMNS = {
         "published_episodes_to_solve published_se"
     ),
     "tables/toy.csv": (
-        "target estimator noise seeds steps theta loss loss_se log_variance log_variance_exact "
-        "published_loss"
+        "problem target estimator noise seeds steps theta best_probability loss loss_se "
+        "log_variance log_variance_exact published_loss"
     ),
     "tables/claims.csv": "claim where statistic value ci_low ci_high scale evidence rule verdict",
     "tables/vae.csv": (
@@ -90,9 +93,10 @@ def test_tables_have_a_row_an_observation(results):
     keys = list(zip(variance.estimator, variance.seed, variance.step, strict=True))
     assert sorted(keys) == sorted((n, s, step) for n in VAE for s in (0, 1) for step in (0, 6, 12))
     summary = pd.read_csv(results / "tables/toy.csv")
-    assert list(summary.estimator) == TOY
+    assert list(summary.estimator) == TOY * 2
     assert (summary.seeds == 2).all()
-    assert (summary.steps == 40).all()
+    assert list(summary.steps) == [40] * len(TOY) + [30] * len(TOY)
+    assert list(summary.target.isna()) == [False] * len(TOY) + [True] * len(TOY)
 
 
 def test_tables_keep_every_digit(results, tmp_path):

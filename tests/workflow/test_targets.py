@@ -2,7 +2,9 @@
 
 import pytest
 
-TOY = [f"train_toy {name}" for name in ("exact", "reinforce", "concrete", "rebar", "relax")] * 2
+TOY_RULES = ("train_toy", "train_toy", "train_categorical_toy")  # two targets, and the choice
+TOY_ESTIMATORS = ("exact", "reinforce", "concrete", "rebar", "relax")
+TOY = [f"{rule} {name}" for rule in TOY_RULES for name in TOY_ESTIMATORS]
 TUNED = ["tune_relaxation rebar", "tune_relaxation relax"] * 2
 VAE_ESTIMATORS = ("reinforce", "nvil", "muprop", "concrete", "rebar", "relax")
 MODELS = 3  # linear1, linear2, nonlinear

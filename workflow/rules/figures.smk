@@ -20,6 +20,7 @@ localrules:
 rule figure_1:
     input:
         toy=toy_tables,
+        categorical=categorical_tables,
         code=sources("figures.toy", "registry", "jobs", "tables"),
     output:
         **figure_outputs("fig1_toy_training", "Toy problem", "training"),
@@ -43,6 +44,7 @@ rule figure_2:
     input:
         toy=toy_tables,
         relaxation=relaxation_tables,
+        categorical=categorical_tables,
         code=sources("figures.toy", "registry", "jobs", "tables"),
     output:
         **figure_outputs(

@@ -13,6 +13,7 @@ localrules:
 rule table_toy:
     input:
         toy=toy_tables,
+        categorical=categorical_tables,
         code=sources("summaries.table", "registry", "jobs", "tables"),
     output:
         csv=report(

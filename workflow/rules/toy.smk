@@ -1,9 +1,14 @@
-# The toy problem: training runs, and the relaxations tuned at a fixed θ.
+# The toy problems: training runs, and the relaxations tuned at a fixed θ.
 TOY = config["toy"]
 toy_tables = run_tables(
     "toy",
     "toy/t{target}/{estimator}/seeds{seeds}.csv",
     target=TOY["targets"],
+    estimator=TOY["estimators"],
+)
+categorical_tables = run_tables(
+    "toy",
+    "toy/categorical/{estimator}/seeds{seeds}.csv",
     estimator=TOY["estimators"],
 )
 relaxation_tables = run_tables(
@@ -39,6 +44,34 @@ rule train_toy:
         surrogate=surrogate_settings("toy"),
     script:
         "../scripts/train_toy.py"
+
+
+rule train_categorical_toy:
+    input:
+        code=estimator_sources("problems.toy_categorical", "jobs", "tables"),
+    output:
+        table=f"{RESULTS}/toy/categorical/{{estimator}}/seeds{{first}}-{{last}}.csv",
+    log:
+        f"{LOGS}/toy/categorical/{{estimator}}/seeds{{first}}-{{last}}.log",
+    benchmark:
+        f"{BENCHMARKS}/toy/categorical/{{estimator}}/seeds{{first}}-{{last}}.tsv"
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        costs=TOY["categorical"]["costs"],
+        steps=TOY["categorical"]["steps"],
+        record_every=TOY["categorical"]["record_every"],
+        learning_rate=TOY["learning_rate"],
+        surrogate_learning_rate=TOY["surrogate_learning_rate"],
+        noise=TOY["noise"],
+        variance_samples=TOY["variance_samples"],
+        surrogate=surrogate_settings("toy"),
+    script:
+        "../scripts/train_categorical_toy.py"
 
 
 rule tune_relaxation:

@@ -1,4 +1,4 @@
-"""Figures of the toy problem."""
+"""Figures of the toy problems: a row of panels a target, and one for the categorical toy."""
 
 from relax.figures.style import (
     COST_COLOUR,
@@ -12,75 +12,89 @@ from relax.figures.style import (
 from relax.summaries.common import log_variance
 
 
-def _scale(table):
+def _scale(toy, categorical):
+    def noise(table):
+        return f"{' and '.join(sorted(table.noise.unique()))} noise"
+
+    def size(table):
+        return f"{count(table.seed.nunique(), 'seed')}, {count(table.step.max(), 'step')}"
+
     return (
-        f"{count(table.seed.nunique(), 'seed')}, {count(table.step.max(), 'step')}, one latent, "
-        f"one sample a step, {' and '.join(sorted(table.noise.unique()))} noise"
+        f"{size(toy)}, one latent, one sample a step, {noise(toy)}\n"
+        f"{_outcomes(categorical)}: {size(categorical)}, one sample a step, {noise(categorical)}"
     )
 
 
-def _start(table):
-    targets = sorted(table.target.unique())
-    figure, axes = new_figure(len(targets), 2)
-    return figure, axes, targets, ordered(table.estimator)
+def _outcomes(categorical):
+    return f"one choice among {categorical.outcomes.iloc[0]}"
 
 
-def fig1_toy_training(toy):
-    """Loss and θ against step, one row of panels a target.
+def _start(toy):
+    targets = sorted(toy.target.unique())
+    figure, axes = new_figure(len(targets) + 1, 2)
+    return figure, axes[:-1], axes[-1], targets, ordered(toy.estimator)
+
+
+def _draw_runs(axes, table, y, estimators):
+    """Column `y` against step, a curve an estimator; their handles."""
+    handles = []
+    for name in estimators:
+        # The exact gradient is the reference: on top, so that it is seen where curves meet.
+        front = {"zorder": 5} if name == "exact" else {}
+        handles.append(draw_band(axes, table[table.estimator == name], y, name, **front))
+    axes.set(xlabel="step", xlim=(0, table.step.max()))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    return handles
+
+
+def fig1_toy_training(toy, categorical):
+    """Loss and θ against step, one row of panels a target; below, the categorical toy's.
 
     Args:
         toy: rows of `results/toy/t*/*/seeds*.csv`.
+        categorical: rows of `results/toy/categorical/*/seeds*.csv`.
     """
-    figure, axes, targets, estimators = _start(toy)
+    figure, axes, below, targets, estimators = _start(toy)
     for row, target in zip(axes, targets, strict=True):
-        handles = []
-        for name in estimators:
-            runs = toy[(toy.target == target) & (toy.estimator == name)]
-            # The exact gradient is the reference: on top, so that it is seen where curves meet.
-            front = {"zorder": 5} if name == "exact" else {}
-            handles.append(draw_band(row[0], runs, "loss", name, **front))
-            draw_band(row[1], runs, "theta", name, **front)
-        row[0].set(
-            xlabel="step", ylabel=r"expected loss $E[(b-t)^2]$", title=f"loss, $t={target:g}$"
-        )
-        row[1].set(xlabel="step", ylabel=r"$\theta$", title=rf"$\theta$, $t={target:g}$")
-        row[1].set_ylim(bottom=-0.02)
-        for panel in row:
-            panel.set_xlim(0, toy.step.max())
-            panel.xaxis.set_major_formatter("{x:,.0f}")
+        runs = toy[toy.target == target]
+        handles = _draw_runs(row[0], runs, "loss", estimators)
+        row[0].set(ylabel=r"expected loss $E[(b-t)^2]$", title=f"loss, $t={target:g}$")
         row[0].ticklabel_format(axis="y", useOffset=False)
+        _draw_runs(row[1], runs, "theta", estimators)
+        row[1].set(ylabel=r"$\theta$", title=rf"$\theta$, $t={target:g}$")
+        row[1].set_ylim(bottom=-0.02)
+    _draw_runs(below[0], categorical, "loss", estimators)
+    below[0].set(ylabel="expected loss $E[f(b)]$", title=f"loss, {_outcomes(categorical)}")
+    _draw_runs(below[1], categorical, "best_probability", estimators)
+    below[1].set(ylabel="probability", title=f"best outcome, {_outcomes(categorical)}")
+    below[1].set_ylim(0, 1.02)
     title = "Toy problem: training (lines: median over seeds; bands: quartiles)"
-    return finish(figure, title, handles, _scale(toy))
+    return finish(figure, title, handles, _scale(toy, categorical))
 
 
-def fig2_toy_variance_relaxation(toy, relaxation):
+def fig2_toy_variance_relaxation(toy, relaxation, categorical):
     """Log-variance against step (left), and the relaxations learned at a fixed θ (right).
+
+    Below, the categorical toy's: log-variance against step, and against how far training has come.
 
     Args:
         toy: rows of `results/toy/t*/*/seeds*.csv`.
         relaxation: rows of `results/toy/t*/*/relaxation_seeds*.csv`.
+        categorical: rows of `results/toy/categorical/*/seeds*.csv`.
     """
-    figure, axes, targets, estimators = _start(toy)
+    figure, axes, below, targets, estimators = _start(toy)
     estimators = [name for name in estimators if name != "exact"]  # its variance is zero
     theta = relaxation.theta.iloc[0]
+    toy = toy.assign(
+        exact=log_variance(toy.exact_variance), measured=log_variance(toy.gradient_variance)
+    )
     for row, target in zip(axes, targets, strict=True):
-        handles = []
+        runs = toy[toy.target == target]
+        handles = _draw_runs(row[0], runs, "exact", estimators)
         for name in estimators:
-            runs = toy[(toy.target == target) & (toy.estimator == name)]
-            runs = runs.assign(
-                exact=log_variance(runs.exact_variance),
-                measured=log_variance(runs.gradient_variance),
-            )
-            handles.append(draw_band(row[0], runs, "exact", name))
-            dots = runs.groupby("step").measured.median().iloc[::5]
+            dots = runs[runs.estimator == name].groupby("step").measured.median().iloc[::5]
             row[0].plot(dots.index, dots, ".", color=estimator_look(name)["color"], markersize=4)
-        row[0].set(
-            xlabel="step",
-            ylabel="log-variance (natural log)",
-            title=f"gradient variance, $t={target:g}$",
-        )
-        row[0].set_xlim(0, toy.step.max())
-        row[0].xaxis.set_major_formatter("{x:,.0f}")
+        row[0].set(ylabel="log-variance (natural log)", title=f"gradient variance, $t={target:g}$")
         curves = relaxation[relaxation.target == target]
         handle, extra = _draw_relaxations(row[1], curves, theta)
         row[1].set(
@@ -89,21 +103,55 @@ def fig2_toy_variance_relaxation(toy, relaxation):
             title=rf"relaxations at $\theta={theta:g}$, $t={target:g}$",
             xlim=(0, 1),
         )
-        values = curves[curves.estimator == "cost"].value
-        low, high = values.min(), values.max()
-        bottom, top = row[1].get_ylim()
-        if high - low < 0.05 * (top - bottom):  # a step too small to see: enlarge it
-            inset = row[1].inset_axes([0.3, 0.42, 0.4, 0.34])
-            _draw_relaxations(inset, curves, theta)
-            inset.set(xlim=(0, 1), ylim=(low - (high - low), high + (high - low)), xticks=[])
-            inset.ticklabel_format(axis="y", useOffset=False)
-            inset.tick_params(labelsize=6)
-            row[1].indicate_inset_zoom(inset, edgecolor="#777777")
+        _enlarge_step(row[1], curves, theta)
+    _draw_categorical_variance(below, categorical, estimators)
     title = (
         "Toy problem: gradient variance and learned relaxations\n"
-        "left: line = quadrature, dots = fresh samples; all: median over seeds, bands = quartiles"
+        "left: line = quadrature, dots = fresh samples (last row: samples only)\n"
+        "all: median over seeds, bands = quartiles"
     )
-    return finish(figure, title, [*handles, *extra, handle], _scale(toy))
+    return finish(figure, title, [*handles, *extra, handle], _scale(toy, categorical))
+
+
+def _enlarge_step(axes, curves, theta):
+    """An inset around the cost's step, where that is too small to see."""
+    values = curves[curves.estimator == "cost"].value
+    low, high = values.min(), values.max()
+    bottom, top = axes.get_ylim()
+    if high - low >= 0.05 * (top - bottom):
+        return
+    inset = axes.inset_axes([0.3, 0.42, 0.4, 0.34])
+    _draw_relaxations(inset, curves, theta)
+    inset.set(xlim=(0, 1), ylim=(low - (high - low), high + (high - low)), xticks=[])
+    inset.ticklabel_format(axis="y", useOffset=False)
+    inset.tick_params(labelsize=6)
+    axes.indicate_inset_zoom(inset, edgecolor="#777777")
+
+
+def _draw_categorical_variance(axes, categorical, estimators):
+    """Log-variance against step (left), and against what is left of the wrong outcomes (right).
+
+    On the right estimators are compared where they have come equally far: medians of both. The
+    axis is logarithmic and runs down, so that time runs to the right, as it does on the left.
+    """
+    runs = categorical.assign(
+        measured=log_variance(categorical.gradient_variance),
+        wrong=1 - categorical.best_probability,
+    )
+    _draw_runs(axes[0], runs, "measured", estimators)
+    for name in estimators:
+        own = runs[runs.estimator == name].groupby("step")
+        axes[1].plot(own.wrong.median(), own.measured.median(), **estimator_look(name))
+    which = _outcomes(categorical)
+    axes[0].set(ylabel="log-variance (natural log)", title=f"gradient variance, {which}")
+    axes[1].set(
+        xlabel="1 - probability of the best outcome",
+        ylabel="log-variance (natural log)",
+        title="the same at equal progress",
+        xscale="log",
+    )
+    axes[1].xaxis.set_major_formatter("{x:g}")
+    axes[1].invert_xaxis()
 
 
 def _draw_relaxations(axes, curves, theta):

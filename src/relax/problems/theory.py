@@ -53,9 +53,9 @@ class TheorySettings:
     def toy(self, target, estimator, noise=None):
         """Settings to tune a surrogate with."""
         return ToySettings(
-            target,
             estimator,
             self.seeds,
+            target=target,
             steps=self.steps,
             surrogate_learning_rate=self.surrogate_learning_rate,
             noise=noise or self.noise,

@@ -1,9 +1,10 @@
 """The toy problem (draft 4.1): minimise E[(b - t)²] over θ, b ~ Bernoulli(θ), one latent.
 
-Every replica is a seed; the logit starts at 0 and Adam follows one single-sample estimate a step.
+Every replica is a seed; the logits start at 0 and Adam follows one single-sample estimate a step.
+The loop is the same for the categorical toy (`toy_categorical.py`): what differs is its `problem`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import torch
 
 from relax.exact import exact_moments
 from relax.registry import load_estimator
+from relax.relaxations import BERNOULLI
 from relax.replicas import parameter_generators
 from relax.settings import collect
 from relax.streams import NoiseStream
@@ -23,10 +25,19 @@ DEFAULT_SPEC = SurrogateSpec(latents=1, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
-class ToySettings:
-    """Settings of a toy run, as the configuration names them (`toy:` in config.yaml)."""
+class RunSettings:
+    """Settings of a run of any toy, as the configuration names them (`toy:` in config.yaml).
 
-    target: float
+    A subclass adds what its problem needs, and has `problem`, an object with
+
+        title                  what the log calls it
+        labels                 columns that say which problem it is, by name
+        relaxation, latents    what b is; the number of latents, or of outcomes
+        cost(b)                f: [replica, batch, latent] -> [replica, batch]
+        state(logits)          what is recorded of θ, by column: [replica] each
+        exact(...)             what is known of the variance without sampling, by column
+    """
+
     estimator: str
     seeds: range
     steps: int = 10_000
@@ -37,10 +48,21 @@ class ToySettings:
     variance_samples: int = 1000
     spec: SurrogateSpec = DEFAULT_SPEC
 
+
+@dataclass(frozen=True)
+class ToySettings(RunSettings):
+    """Settings of a run of the draft's toy."""
+
+    target: float = field(kw_only=True)
+
     @classmethod
     def of(cls, wildcards, params):
         """From a workflow rule's wildcards and params."""
         return collect(cls, wildcards, params, latents=1, dtype=torch.float64)
+
+    @property
+    def problem(self):
+        return SquaredDistance(self.target)
 
 
 def squared_distance(target):
@@ -53,71 +75,83 @@ def expected_loss(theta, target):
     return (1 - theta) * target**2 + theta * (1 - target) ** 2
 
 
+class SquaredDistance:
+    """The draft's toy as a `problem` (see `RunSettings`)."""
+
+    relaxation, latents = BERNOULLI, 1
+
+    def __init__(self, target):
+        self.target, self.cost = target, squared_distance(target)
+        self.title, self.labels = f"t={target:g}", {"target": target}
+
+    def state(self, logits):
+        """θ, and the expected loss at it."""
+        theta = torch.sigmoid(logits).flatten()
+        return {"theta": theta, "loss": expected_loss(theta, self.target)}
+
+    def exact(self, estimator, surrogate, logits, noise):
+        """The variance by quadrature."""
+        # Half the default nodes: four digits at λ = 0.1 and seven at 0.5, enough for a curve.
+        moments = exact_moments(estimator, surrogate, self.cost, logits, noise, nodes=129)
+        return {"exact_variance": moments.variance.squeeze(-1)}
+
+
 def train(settings, log=None):
     """Train every seed side by side; a tidy table, one row a seed and recorded step.
 
-    Columns: estimator, target, noise, seed, step, theta, loss (the expected loss at θ),
-    gradient_variance (over fresh samples at the current θ and φ), exact_variance (the same by
-    quadrature).
+    Columns: estimator, the problem's labels, noise, seed, step, the problem's state,
+    gradient_variance (over fresh samples at the current θ and φ, summed over the logits), and what
+    the problem knows exactly. For the draft's toy: estimator, target, noise, seed, step, theta,
+    loss (the expected loss at θ), gradient_variance, exact_variance (by quadrature).
 
     Raises:
         NonFiniteError: a cost or gradient stopped being finite.
     """
-    estimator = load_estimator(settings.estimator)
-    seeds, cost = settings.seeds, squared_distance(settings.target)
+    problem, estimator = settings.problem, load_estimator(settings.estimator)
+    seeds, cost, latents = settings.seeds, problem.cost, problem.latents
     surrogate = estimator.surrogate(settings.spec, parameter_generators(seeds))
-    logits = torch.zeros(len(seeds), 1, 1, dtype=torch.float64, requires_grad=True)
+    logits = torch.zeros(len(seeds), 1, latents, dtype=torch.float64, requires_grad=True)
     optimizer = adam(
         [
             ([logits], settings.learning_rate),
             (surrogate.parameters(), settings.surrogate_learning_rate),
         ]
     )
-    noise = NoiseStream(seeds, "noise", 1, 1, settings.noise, torch.float64, block=1000)
+    shape = {"latents": latents, "kind": settings.noise, "dtype": torch.float64}
+    noise = NoiseStream(seeds, "noise", 1, block=1000, **shape)
+    evaluation_noise = NoiseStream(seeds, "evaluation", settings.variance_samples, block=1, **shape)
     who = {"seeds": seeds, "estimator": settings.estimator}
-    evaluation_noise = NoiseStream(
-        seeds, "evaluation", settings.variance_samples, 1, settings.noise, torch.float64, block=1
-    )
     rows = []
+
+    def estimate(logits, noise):
+        return estimator.estimate(surrogate, cost, logits, noise, relaxation=problem.relaxation)
 
     def record(step):
         with torch.no_grad():
-            theta = torch.sigmoid(logits).flatten()
-            loss = expected_loss(theta, settings.target)
+            state = problem.state(logits)
             fresh = evaluation_noise(step)
-            wide = logits.expand_as(fresh.u)
-            gradient = estimator.estimate(surrogate, cost, wide, fresh).gradient
-            measured = sample_moments(gradient).variance.flatten()
-            # Half the default nodes: four digits at λ = 0.1 and seven at 0.5, enough for a curve.
-            exact = exact_moments(
-                estimator, surrogate, cost, logits, settings.noise, nodes=129
-            ).variance.squeeze(-1)
-        columns = {
-            "theta": theta,
-            "loss": loss,
-            "gradient_variance": measured,
-            "exact_variance": exact,
-        }
+            gradient = estimate(logits.expand_as(fresh.u), fresh).gradient
+            measured = sample_moments(gradient).variance.sum(-1)
+            exact = problem.exact(estimator, surrogate, logits, settings.noise)
+        columns = {**state, "gradient_variance": measured, **exact}
         check_finite(step=step, **columns, **who)
         rows.append(pd.DataFrame({"seed": list(seeds), "step": step, **columns}))
-        return f"loss {loss.mean():.5f}, theta {theta.mean():.4f}"
+        return ", ".join(f"{name} {value.mean():.5f}" for name, value in state.items())
 
-    title = f"toy t={settings.target:g} {settings.estimator}"
+    title = f"toy {problem.title} {settings.estimator}"
     with progress(title, settings.steps, log) as bar:
         note = record(0)
         for step in range(1, settings.steps + 1):
-            estimate = estimator.estimate(surrogate, cost, logits, noise(step))
-            check_finite(cost=estimate.cost, gradient=estimate.gradient, step=step, **who)
-            learn_surrogates(estimator, [surrogate], [estimate])
-            logits.grad = estimate.gradient.detach()
+            now = estimate(logits, noise(step))
+            check_finite(cost=now.cost, gradient=now.gradient, step=step, **who)
+            learn_surrogates(estimator, [surrogate], [now])
+            logits.grad = now.gradient.detach()
             optimizer.step()
             if step % settings.record_every == 0 or step == settings.steps:
                 note = record(step)
             bar.advance(note=note)
     table = pd.concat(rows, ignore_index=True).sort_values(["seed", "step"], ignore_index=True)
-    return labelled(
-        table, estimator=settings.estimator, target=settings.target, noise=settings.noise
-    )
+    return labelled(table, estimator=settings.estimator, **problem.labels, noise=settings.noise)
 
 
 def tune(settings, surrogate, logits, seeds, cost, log=None, after=None):

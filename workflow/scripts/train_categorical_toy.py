@@ -1,0 +1,16 @@
+"""Train the categorical toy: one estimator, a range of seeds."""
+
+from relax.jobs import job
+from relax.problems.toy import train
+from relax.problems.toy_categorical import CategoricalSettings
+from relax.tables import write_table
+
+
+def main(snakemake):
+    with job(snakemake.log[0], snakemake.threads) as log:
+        settings = CategoricalSettings.of(snakemake.wildcards, snakemake.params)
+        write_table(train(settings, log), snakemake.output.table)
+
+
+if __name__ == "__main__":
+    main(snakemake)  # noqa: F821
