@@ -21,7 +21,7 @@ MISTAKES = [
     ("toy.surrogate: 3", "toy.surrogate: must be a block of keys; got 3"),
     ("preset: logs", "preset: 'logs' is a folder of the default preset"),
     ('preset: "a\\n"', "preset: must be made of"),
-    ("theory.targets: [0.3, -0.0]", "theory.targets[1]: must be 0 or more; got -0.0"),
+    ("theory.targets: [0.3, -0.0]", "theory.targets[1]: must be written as 0; got -0.0"),
     (
         "toy.relaxation.estimators: [concrete]",
         "'concrete' learns no function of z; allowed here: rebar, relax, nvil",
