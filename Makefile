@@ -9,6 +9,11 @@ STAMP := $(VENV)/.installed
 CORES ?= all
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
+# Snakemake keeps a cache in the home directory, and cannot do without.
+ifeq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake" 2>/dev/null && echo yes),)
+export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
+endif
+
 .PHONY: all test test-cluster test-faults lint format lock clean help
 
 all: $(STAMP)  ## every figure, table and the report, on all cores (CORES=N for fewer)

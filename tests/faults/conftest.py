@@ -1,4 +1,6 @@
-"""The undisturbed run, which the others must equal byte for byte."""
+"""The undisturbed run, which the others must equal byte for byte; small and read-only disks."""
+
+import subprocess
 
 import pytest
 from faults.processes import Pipeline, products
@@ -16,3 +18,38 @@ def undisturbed(tmp_path_factory):
 @pytest.fixture
 def project(tmp_path):
     return Project.fresh(tmp_path / "project")
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A function that mounts an empty file system in memory under a name."""
+    places = []
+
+    def mount(name, options):
+        place = tmp_path / name
+        place.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        places.append(place)
+        return place
+
+    yield mount
+    for place in places:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def read_only(disk):
+    """A function that fills a new folder with files and then lets nobody write there, not root."""
+
+    def make(name, fill=lambda place: None):
+        place = disk(name, "size=3m")
+        fill(place)
+        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        with pytest.raises(OSError, match="Read-only"):
+            (place / "probe").touch()
+        return place
+
+    return make

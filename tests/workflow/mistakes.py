@@ -1,4 +1,4 @@
-"""What can be wrong, and what can be otherwise, in a configuration: every key, as its schema says."""
+"""What can be wrong in a configuration, and what can be otherwise: every key, by its schema."""
 
 import copy
 import datetime
@@ -53,14 +53,14 @@ def applied(config, *changes):
 class Walk:
     """A walk through a schema, beside a configuration that it allows.
 
-    `met` are the keys that the schema names and the configuration has, `missed` those that it lacks.
+    `met` are the schema's keys that the configuration has, `missed` those that it lacks.
     """
 
     def __init__(self, schema):
         self.schema, self.met, self.missed = schema, set(), set()
 
     def resolved(self, node):
-        """The node that a reference stands for. What is not understood here must not pass unseen."""
+        """The node that a reference stands for; a word that is not understood must not pass unseen."""
         if "$ref" in node:
             return self.resolved(self.schema["$defs"][node["$ref"].removeprefix("#/$defs/")])
         assert set(node) <= UNDERSTOOD, f"extend the walk: {sorted(set(node) - UNDERSTOOD)}"

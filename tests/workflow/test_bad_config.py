@@ -86,7 +86,7 @@ MISTAKES = [
     ("data.mirror: 5", "data.mirror: must be text or null; got 5"),
     ("data.sets: [mine]", "data.sets: must be a block of keys; got ['mine']"),
     ("data.set: {}", "data.set: unknown key; did you mean 'sets'?"),
-    ("vae.checkpoints: 30000", "vae.checkpoints: must not exceed vae.steps"),
+    ("vae.steps: 3", "vae.checkpoints: must not exceed vae.steps"),
     ("vae.adam_beta2: 1", "vae.adam_beta2: must be less than 1; got 1"),
     ("preset: a/b", "preset: must be made of letters, digits, '_' and '-'; got 'a/b'"),
     ("preset: 5", "preset: must be text; got 5"),

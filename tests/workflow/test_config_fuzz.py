@@ -78,7 +78,7 @@ def test_the_walk_meets_every_key():
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_mistake_is_refused_by_its_key(section):
-    """Wrong kind, out of range, unknown, missing, empty, twice, not finite: one message, its key."""
+    """Wrong kind, out of range, unknown, missing, empty, twice, not finite: its key is named."""
     failures = {
         f"{change.key} ({change.how}): {change.value!r:.40}": what
         for change in MISTAKES
@@ -113,10 +113,9 @@ def test_what_is_not_wrong_is_accepted():
         if (message := verdict(applied(BASE, change))) is not None
     }
     # What another value limits, in the words that say so.
-    others = ("names something twice", "the format 'digits' has no files")
-    assert [
-        key for key, text in refused.items() if not any(words in text for words in others)
-    ] == []
+    limits = ("names something twice", "the format 'digits' has no files")
+    unexplained = [key for key, text in refused.items() if not any(w in text for w in limits)]
+    assert unexplained == []
     assert len(refused) <= len(variations) / 10
 
 
@@ -148,5 +147,5 @@ def test_the_changes_are_what_they_say():
         for part in change.path[:-1]:
             block = block[part]
         assert (change.path[-1] in block) == (change.value is not GONE) or isinstance(block, list)
-    assert BASE == changed(DEFAULT, {"data.sets.mine": OWN})
+    assert changed(DEFAULT, {"data.sets.mine": OWN}) == BASE
     assert key_of(("toy", "targets", 0)) == "toy.targets[0]"
