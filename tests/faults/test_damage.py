@@ -1,7 +1,7 @@
 """Damaged states, a full disk, and two pipelines at once."""
 
-import errno
 import os
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -68,11 +68,9 @@ STAGES = {
 def fill(place, pages):
     """Leave so many pages of a file system."""
     with open(place / "filler", "wb", buffering=0) as filler:
-        try:
+        with suppress(OSError):
             while True:
                 filler.write(bytes(os.sysconf("SC_PAGESIZE")))
-        except OSError as error:
-            assert error.errno == errno.ENOSPC
         filler.truncate(filler.tell() - pages * os.sysconf("SC_PAGESIZE"))
 
 

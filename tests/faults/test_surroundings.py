@@ -29,7 +29,14 @@ def test_make_does_not_need_the_home(project, tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "home").mkdir()
     for home, expected in (("file", str(project.path / ".snakemake/cache")), ("home", "")):
-        command = ["make", "-s", "-f", ROOT / "Makefile", "--eval", "show:; @echo $$XDG_CACHE_HOME"]
+        command = [
+            "make",
+            "-s",
+            "-f",
+            ROOT / "Makefile",
+            "--eval",
+            "show:; @echo $${XDG_CACHE_HOME-}",
+        ]
         run = subprocess.run(
             [*command, "show"],
             cwd=project.path,

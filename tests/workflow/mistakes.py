@@ -60,7 +60,7 @@ class Walk:
         self.schema, self.met, self.missed = schema, set(), set()
 
     def resolved(self, node):
-        """The node that a reference stands for; a word that is not understood must not pass unseen."""
+        """The node that a reference stands for; no word of it may be one that is unknown here."""
         if "$ref" in node:
             return self.resolved(self.schema["$defs"][node["$ref"].removeprefix("#/$defs/")])
         assert set(node) <= UNDERSTOOD, f"extend the walk: {sorted(set(node) - UNDERSTOOD)}"
