@@ -36,7 +36,7 @@ SCALES = {
     "fig10": ["2 seeds", "independent noise"],
     "fig12": ["digits", "REBAR", "seed 0"],
 }
-TABLES = ["toy", "vae", "midtraining", "claims"]
+TABLES = ["toy", "vae", "midtraining", "claims", "provenance"]
 THEORY = ["optimum", "concrete", "relaxations", "terms", "eta", "latents", "equations"]
 KINDS = ("csv", "pt")
 JOBS = [
@@ -51,6 +51,7 @@ JOBS = [
     "tables/vae",
     "tables/midtraining",
     "tables/claims",
+    "tables/provenance",
 ]
 
 
@@ -71,6 +72,7 @@ def test_the_run_started_every_job_once(tiny):
         "table_vae",
         "table_midtraining",
         "table_claims",
+        "provenance",
     ]
     assert names(read_jobs(tiny.output("first"))) == sorted(expected)
 
@@ -155,7 +157,7 @@ RULES = [
     *("prepare_data", "train_toy", "tune_relaxation", "train_vae", "measure_variance"),
     *("midtraining", "pictures"),
     *("theory", "figure_1", "figure_2", "figure_3", "figure_4", "figure_5"),
-    *("table_toy", "table_vae", "table_midtraining", "table_claims", "figure_12"),
+    *("table_toy", "table_vae", "table_midtraining", "table_claims", "figure_12", "provenance"),
     *("figure_6", "figure_7", "figure_8", "figure_9", "figure_10"),
 ]
 
@@ -199,6 +201,7 @@ def test_the_report_shows_every_figure_and_table(built_copy):
         "results/tiny/tables/vae.csv": "Discrete VAE",
         "results/tiny/tables/midtraining.csv": "Discrete VAE",
         "results/tiny/tables/claims.csv": "Claims",
+        "results/tiny/tables/provenance.csv": "Provenance",
     }
     assert expected.items() <= shown.items()
     (entries,) = re.findall(r"^\s*var results = (\{.*\});$", html, re.MULTILINE)
