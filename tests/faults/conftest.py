@@ -7,6 +7,14 @@ from faults.processes import Pipeline, products
 from workflow.project import Project
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What tests have measured, before the closing line."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "measured":
+                terminalreporter.write_line(text)
+
+
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
     project = Project.fresh(tmp_path_factory.mktemp("undisturbed") / "project")

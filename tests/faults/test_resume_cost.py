@@ -38,7 +38,7 @@ class Timed(Unfinished):
 
 
 @pytest.mark.parametrize("model", ["linear1", "linear2"])
-def test_saving_takes_little_of_a_run(tmp_path, capsys, model):
+def test_saving_takes_little_of_a_run(tmp_path, record_property, model):
     """Under 2% of the time: RELAX, which has most to save, images of 28x28, five seeds in a job."""
     paper = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text(encoding="utf-8"))
     vae = merged(DEFAULT, paper)["vae"]
@@ -55,10 +55,10 @@ def test_saving_takes_little_of_a_run(tmp_path, capsys, model):
     assert len(unfinished.times) == SAVES
     seconds = statistics.median(unfinished.times)
     share = seconds / (vae["save_every"] + seconds)
-    with capsys.disabled():
-        print(
-            f"\n{model}: saving a state of {unfinished.size / 2**20:.1f} MB: median {seconds:.2f} s "
-            f"(from {min(unfinished.times):.2f} to {max(unfinished.times):.2f}), every "
-            f"{vae['save_every']} s: {share:.2%} of the run's time"
-        )
+    record_property(
+        "measured",
+        f"{model}: saving {unfinished.size / 2**20:.1f} MB: median {seconds:.2f} s "
+        f"(from {min(unfinished.times):.2f} to {max(unfinished.times):.2f}), every "
+        f"{vae['save_every']} s: {share:.2%} of the run's time",
+    )
     assert share < 0.02
