@@ -1,5 +1,8 @@
 """The undisturbed run, which the others must equal byte for byte; small and read-only disks."""
 
+import fcntl
+import os
+import shutil
 import subprocess
 
 import pytest
@@ -17,10 +20,20 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
-    project = Project.fresh(tmp_path_factory.mktemp("undisturbed") / "project")
-    pipeline = Pipeline(project)
-    assert pipeline.wait() == 0, pipeline.output
-    return products(project)
+    base = tmp_path_factory.getbasetemp()
+    # With xdist every worker has a folder in one base: the first to come runs for all.
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    base = base / "undisturbed"
+    base.mkdir(exist_ok=True)
+    with open(base / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (base / "done").exists():
+            shutil.rmtree(base / "project", ignore_errors=True)
+            pipeline = Pipeline(Project.fresh(base / "project"))
+            assert pipeline.wait() == 0, pipeline.output
+            (base / "done").touch()
+    return products(Project(base / "project"))
 
 
 @pytest.fixture

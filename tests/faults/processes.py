@@ -63,7 +63,7 @@ class Pipeline:
         return False
 
     def wait(self):
-        return self.process.wait(timeout=300)
+        return self.process.wait(timeout=900)  # a guard, for machines with much else to do
 
 
 def _states(folder):
