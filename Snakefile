@@ -28,19 +28,11 @@ include: "workflow/rules/vae.smk"
 include: "workflow/rules/rl.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/provenance.smk"
 
 
 rule all:
     default_target: True
     input:
-        rules.figures.input,
-        rules.tables.input,
-        toy_tables,
-        relaxation_tables,
-        training_tables,
-        best_tables,
-        variance_tables,
-        midtraining_tables,
-        picture_tables,
-        policy_tables,
-        THEORY_TABLES,
+        rules.provenance.input.made,
+        rules.provenance.output,

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -31,14 +32,13 @@ def check_config(config, schema_path):
     Raises:
         ConfigError: one line for each mistake, naming the key, the value and what is allowed.
     """
-    schema = yaml.safe_load(Path(schema_path).read_text())
     known = {
         "estimator": estimator_names(),
         "policy estimator": estimator_names(section="rl"),
         "data set": data_set_names(config),
         "task": _environments(config),
     }
-    validator = _Validator(schema, format_checker=_names_checker(known))
+    validator = _Validator(_read_schema(schema_path), format_checker=_names_checker(known))
     errors = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
     messages = [_explain(error, known) for error in errors] or _check_beyond_schema(config)
     if messages:
@@ -47,9 +47,14 @@ def check_config(config, schema_path):
 
 def _environments(config):
     """Names under rl.environments, also where the configuration is not what it should be."""
-    block = config.get("rl")
+    block = config.get("rl") if isinstance(config, dict) else None
     block = block.get("environments") if isinstance(block, dict) else None
     return list(block) if isinstance(block, dict) else []
+
+
+@cache
+def _read_schema(path):
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
 
 
 def _names_checker(known):
@@ -100,6 +105,10 @@ def _explain(error, known):
             return f"  {key}: must be greater than {wants}; got {value}"
         case "exclusiveMaximum":
             return f"  {key}: must be less than {wants}; got {value}"
+        case "minLength":
+            return f"  {key}: must not be empty"
+        case "maxLength":
+            return f"  {key}: must have {wants} characters or fewer; got {value}"
         case "minItems":
             if error.instance:
                 more = "" if error.schema.get("maxItems") == wants else " or more"
@@ -115,8 +124,8 @@ def _explain(error, known):
 
 
 def _check_beyond_schema(config):
-    """What a schema cannot say: finite numbers, and keys that depend on each other."""
-    messages = [f"  {key}: must be finite; got {value}" for key, value in _not_finite(config)]
+    """What a schema cannot say: ordinary numbers, and keys that depend on each other."""
+    messages = [f"  {_key(path)}: {mistake}" for path, mistake in _odd_numbers(config)]
     messages += [f"  {key}: {mistake}" for key, mistake in mistakes(config)]
     latents, trajectory = config["vae"]["latents"], config["vae"]["variance"]["trajectory"]
     able = estimator_names(latents)
@@ -131,12 +140,6 @@ def _check_beyond_schema(config):
         messages.append(
             f"  preset: '{config['preset']}' is a folder of the default preset; take another name"
         )
-    messages += [
-        f"  {section}.targets[{index}]: must be 0 or more; got -0.0"
-        for section in ("toy", "theory")
-        for index, target in enumerate(config[section]["targets"])
-        if target == 0 and math.copysign(1, target) < 0
-    ]
     tuned = config["toy"]["relaxation"]["estimators"]
     drawable = [n for n in estimator_names() if REGISTRY[n].learns and REGISTRY[n].of_z]
     messages += [
@@ -163,13 +166,18 @@ def _check_beyond_schema(config):
     return messages
 
 
-def _not_finite(value, path=()):
+def _odd_numbers(value, path=()):
+    """Pairs (path, mistake): numbers that are none, or that a path or a computation cannot have."""
     if isinstance(value, dict):
-        return [hit for k, v in value.items() for hit in _not_finite(v, (*path, k))]
+        return [hit for k, v in value.items() for hit in _odd_numbers(v, (*path, k))]
     if isinstance(value, list):
-        return [hit for i, v in enumerate(value) for hit in _not_finite(v, (*path, i))]
+        return [hit for i, v in enumerate(value) for hit in _odd_numbers(v, (*path, i))]
     if isinstance(value, float) and not math.isfinite(value):
-        return [(_key(path), value)]
+        return [(path, f"must be finite; got {value}")]
+    if isinstance(value, float) and value == 0 and math.copysign(1, value) < 0:
+        return [(path, "must be written as 0; got -0.0")]
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return [(path, f"must be less than 2^63 in size; got {_show(value)}")]
     return []
 
 

@@ -27,7 +27,7 @@ def data_sets(config):
 
 def data_set_names(config):
     """Names of the declared data sets, whether or not the configuration is a valid one."""
-    data = config.get("data")
+    data = config.get("data") if isinstance(config, dict) else None
     own = data.get("sets") if isinstance(data, dict) else None
     return [*_builtin(), *(own if isinstance(own, dict) else ())]
 

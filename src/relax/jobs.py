@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from relax.errors import Interrupted, RelaxError
+from relax.machine import machine
+
+MACHINE = "machine: "  # how a log's first line starts
 
 
 @contextmanager
@@ -21,6 +24,7 @@ def job(log_path, threads=1):
         torch.set_flush_denormal(True)  # arithmetic on denormal numbers is many times slower
     Path(log_path).parent.mkdir(parents=True, exist_ok=True)
     with open(log_path, "w", encoding="utf-8") as log:
+        log.write(f"{MACHINE}{machine()}\n")
         try:
             yield log
             log.write("done\n")

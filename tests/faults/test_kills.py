@@ -12,7 +12,7 @@ from faults.processes import CONFIG, RESULTS, Pipeline, command, products
 from workflow.project import Project, write_config
 
 KILLS = 21
-LONGER = {"vae.steps": 6000}  # so that there is something to kill every time
+LONGER = {"vae.steps": 4500}  # so that there is something to kill every time
 VICTIMS = ("job", "snakemake", "both")
 
 

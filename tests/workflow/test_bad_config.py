@@ -21,7 +21,7 @@ MISTAKES = [
     ("toy.surrogate: 3", "toy.surrogate: must be a block of keys; got 3"),
     ("preset: logs", "preset: 'logs' is a folder of the default preset"),
     ('preset: "a\\n"', "preset: must be made of"),
-    ("theory.targets: [0.3, -0.0]", "theory.targets[1]: must be 0 or more; got -0.0"),
+    ("theory.targets: [0.3, -0.0]", "theory.targets[1]: must be written as 0; got -0.0"),
     (
         "toy.relaxation.estimators: [concrete]",
         "'concrete' learns no function of z; allowed here: rebar, relax, nvil",
@@ -101,7 +101,7 @@ MISTAKES = [
     ("data.mirror: 5", "data.mirror: must be text or null; got 5"),
     ("data.sets: [mine]", "data.sets: must be a block of keys; got ['mine']"),
     ("data.set: {}", "data.set: unknown key; did you mean 'sets'?"),
-    ("vae.checkpoints: 30000", "vae.checkpoints: must not exceed vae.steps"),
+    ("vae.steps: 3", "vae.checkpoints: must not exceed vae.steps"),
     ("vae.adam_beta2: 1", "vae.adam_beta2: must be less than 1; got 1"),
     ("preset: a/b", "preset: must be made of letters, digits, '_' and '-'; got 'a/b'"),
     ("preset: 5", "preset: must be text; got 5"),
@@ -226,7 +226,8 @@ def test_every_mistake_is_named():
 
 def leaves(block, path=()):
     for key, value in block.items():
-        yield ".".join((*path, key))
+        if path != ("rl", "environments"):  # the names in there are the user's
+            yield ".".join((*path, key))
         if isinstance(value, dict):
             yield from leaves(value, (*path, key))
 

@@ -1,11 +1,14 @@
 """The pinned environments: `make` and conda install the same versions."""
 
 import re
+import tomllib
 from importlib.metadata import version
 
 import pytest
 import yaml
 from workflow.project import ROOT
+
+from relax.provenance import PACKAGES
 
 ENVS = ROOT / "envs"
 
@@ -47,6 +50,13 @@ def test_every_direct_requirement_is_pinned():
     wanted += re.findall(r'"([\w-]+)', block)
     assert len(wanted) > 20
     assert {name for name in wanted if canonical(name) not in VERSIONS} == set()
+
+
+def test_the_provenance_names_every_direct_requirement():
+    """What the package imports, and what runs it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {re.split(r"[=<>]", line)[0] for line in project["dependencies"]}
+    assert needed | {"snakemake"} == set(PACKAGES)
 
 
 def test_torch_is_the_chosen_version():

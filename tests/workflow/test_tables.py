@@ -68,6 +68,7 @@ COLUMNS = {
         "dataset model trajectory learning_rate noise checkpoint estimator surrogate seeds steps "
         "log_variance ratio_to_rebar ratio_low ratio_high"
     ),
+    "tables/provenance.csv": "topic item value",
 }
 
 
@@ -110,7 +111,7 @@ def test_tables_keep_every_digit(results, tmp_path):
         assert (tmp_path / "again.csv").read_bytes() == path.read_bytes(), path.name
 
 
-@pytest.mark.parametrize("name", ["toy", "vae", "midtraining", "rl", "claims"])
+@pytest.mark.parametrize("name", ["toy", "vae", "midtraining", "rl", "claims", "provenance"])
 def test_markdown_tables_show_the_same_rows(results, name):
     """A header, a rule, and a line for each row of the CSV."""
     lines = (results / "tables" / f"{name}.md").read_text(encoding="utf-8").splitlines()

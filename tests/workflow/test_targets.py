@@ -38,7 +38,7 @@ EVERYTHING = sorted([*TOY, *TUNED, *VAE, *MEASURED, *PICTURES, *THEORY, *RL, *FI
 # All with config.yaml as it is: nothing of the default preset is built in the tiny run's folder.
 def test_default_target_builds_everything(tiny):
     """`snakemake` alone: every figure and every table."""
-    assert tiny.planned(config=None) == sorted([*EVERYTHING, "all"])
+    assert tiny.planned(config=None) == sorted([*EVERYTHING, "provenance", "all"])
 
 
 @pytest.mark.parametrize("name", FIGURES)

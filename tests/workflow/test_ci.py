@@ -1,0 +1,63 @@
+"""What continuous integration does: the locked environment alone, every test, closing lines."""
+
+import os
+import subprocess
+
+import pytest
+from workflow.project import ROOT
+
+# Stands for python: notes how it is called; "making" an environment puts it there.
+PYTHON = """#!/bin/sh
+echo "$*" >> {calls}
+[ "$2" = venv ] && mkdir -p "$3/bin" && cp "$0" "$3/bin/python"
+exit 0
+"""
+# Stands for make: `failing` is the target that does not succeed.
+MAKE = """#!/bin/sh
+echo "$1" >> {calls}
+echo "3 passed, 1 skipped in 4.56s (0:00:04)"
+if [ "$1" = "{failing}" ]; then echo "make: *** [Makefile:1: $1] Error 1"; exit 2; fi
+"""
+
+
+def called(folder, name, text, command):
+    """The calls of a stand-in for a program, made while a command ran; and the command."""
+    calls, program = folder / "calls", folder / name
+    program.write_text(text.format(calls=calls, **{"failing": ""} | command.pop("words", {})))
+    program.chmod(0o755)
+    run = subprocess.run(**command, capture_output=True, text=True, check=False)
+    return calls.read_text().splitlines(), run
+
+
+def test_the_environment_is_the_lock_and_nothing_else(tmp_path):
+    """An empty environment, then pip with the lock, then the project without its dependencies."""
+    venv = tmp_path / "venv"
+    command = {
+        "args": [ROOT / "envs" / "install.sh", venv],
+        "env": os.environ | {"PYTHON": str(tmp_path / "python")},
+    }
+    calls, run = called(tmp_path, "python", PYTHON, command)
+    assert run.returncode == 0, run.stderr
+    assert f"-m venv {venv}" in calls
+    installs = [call.split(" install ")[1] for call in calls if "pip install" in call]
+    assert len(installs) == 2
+    assert installs[0].endswith(f"--requirement {ROOT}/envs/requirements.lock")
+    assert "--no-deps" in installs[1]
+    assert installs[1].endswith(f"--editable {ROOT}/envs/..")
+
+
+@pytest.mark.parametrize("failing", ["", "lint", "test", "test-cluster", "test-faults"])
+def test_ci_runs_everything_and_says_how_it_ended(tmp_path, failing):
+    """All four; a part that fails is not the last, but the whole has failed; nothing unlinted."""
+    command = {
+        "args": [ROOT / ".ci" / "run"],
+        "env": os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        "words": {"failing": failing},
+    }
+    calls, run = called(tmp_path, "make", MAKE, command)
+    tests = ["test", "test-cluster", "test-faults"]
+    assert calls == ["lint", *([] if failing == "lint" else tests)]
+    assert (run.returncode == 0) == (failing == "")
+    if failing != "lint":
+        closing = [f"make {part}: 3 passed, 1 skipped in 4.56s (0:00:04)" for part in tests]
+        assert run.stdout.splitlines()[-3:] == closing
