@@ -48,6 +48,7 @@ ReturnToService=2
 SchedulerParameters=sched_min_interval=0
 SlurmdTimeout=10
 KillWait=2
+MinJobAge=3600
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:1
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP

@@ -67,7 +67,7 @@ class Project:
             stderr=subprocess.STDOUT,
             text=True,
             encoding="utf-8",
-            timeout=900,  # a guard, for machines with much else to do
+            timeout=1800,  # a guard, for machines with much else to do
             check=False,
         )
 
