@@ -104,6 +104,28 @@ def learning_settings(estimators):
     return {key: config["vae"][key] for key in keys} if learns else {}
 
 
+def policy_runs(task):
+    """Of a task, each estimator with its pairs of rates; without a surrogate, its first ones."""
+    block = config["rl"]["environments"][task]
+    rates = block["surrogate_learning_rates"]
+    return [
+        (name, rate, own)
+        for name in block["estimators"]
+        for rate in block["learning_rates"]
+        for own in (rates if REGISTRY[name].learns else rates[:1])
+    ]
+
+
+def task_tables(table, tasks):
+    """Paths of this table of every run of these tasks."""
+    return [
+        f"{RESULTS}/rl/{task}/{name}/lr{rate}/c{own}/seeds{seeds}/{table}.csv"
+        for task in tasks
+        for name, rate, own in policy_runs(task)
+        for seeds in seed_ranges("rl")
+    ]
+
+
 def figure_outputs(name, category, what):
     """The three files of a figure; the web report shows the svg."""
     svg = report(
