@@ -16,21 +16,30 @@ from relax.summaries.control import frames_of, select_rates
 
 BINS = 50  # of the frames, within which a seed's episodes are averaged
 SNAPSHOTS = 9
+MEAN = {"x": "x", "centre": "mean", "band": "quartiles"}
 
 
-def _binned(runs, column):
-    """`column` against frames: each seed's mean over the episodes that end in a bin.
+def _rewards(runs):
+    """Reward against frames: each seed's mean over the episodes that end in a bin.
 
     The budget of frames, the least that any run has, is cut into `BINS`; what comes after is left
     out. An episode of many frames counts as many times.
     """
     budget = runs.groupby(["estimator", "seed"]).frame.max().min()
     runs = runs.assign(weight=frames_of(runs))[runs.frame <= budget]
-    runs = runs[runs[column].notna()]
     edges = np.ceil(runs.frame * BINS / budget) / BINS * budget
-    runs = runs.assign(bin=edges, sum=runs[column] * runs.weight)
-    sums = runs.groupby(["estimator", "seed", "bin"])[["sum", "weight"]].sum()
+    runs = runs.assign(x=edges, sum=runs.reward * runs.weight)
+    sums = runs.groupby(["estimator", "seed", "x"])[["sum", "weight"]].sum()
     return (sums["sum"] / sums.weight).rename("value").reset_index()
+
+
+def _variances(runs):
+    """Log-variance against frames: where every seed was measured, at their mean of frames then."""
+    runs = runs[runs.gradient_variance.notna()]
+    runs = runs.assign(value=log_variance(runs.gradient_variance))
+    at = runs.groupby(["estimator", "update"]).agg(x=("frame", "mean"), seeds=("seed", "count"))
+    at = at[at.seeds == runs.seed.nunique()]
+    return runs.merge(at, on=["estimator", "update"])
 
 
 def fig11_rl(policies):
@@ -40,22 +49,20 @@ def fig11_rl(policies):
         policies: rows of `results/rl/**/training.csv`; of each estimator the pair of learning rates
             with the most reward is shown.
     """
+    tasks = policies.task.unique()
     policies = select_rates(policies)
-    policies = policies.assign(log=log_variance(policies.gradient_variance))
-    tasks = list(policies.groupby("task", sort=False))
     figure, axes = new_figure(2, len(tasks), max(3.6 * len(tasks), 4.6), sharex="col")
     handles, scales = {}, []
-    for column, (task, runs) in enumerate(tasks):
+    for column, task in enumerate(tasks):
         upper, lower = axes[:, column]
+        runs = policies[policies.task == task]
         solved = runs.solved.iloc[0]
         goal = upper.axhline(solved, color="#777777", linewidth=0.8, dashes=(4, 3), zorder=1)
         goal.set_label("solved: mean of 100 episodes above this")
-        for panel, y in ((upper, "reward"), (lower, "log")):
-            for name, rows in _binned(runs, y).groupby("estimator"):
-                style = {"marker": ".", "markersize": 4} if y == "log" else {}
-                handles[name] = draw_band(
-                    panel, rows, "value", name, x="bin", centre="mean", band="quartiles", **style
-                )
+        for name, rows in _rewards(runs).groupby("estimator"):
+            handles[name] = draw_band(upper, rows, "value", name, **MEAN)
+        for name, rows in _variances(runs).groupby("estimator"):
+            draw_band(lower, rows, "value", name, marker=".", markersize=4, **MEAN)
         upper.set_title(f"{task} ({runs.environment.iloc[0]})")
         lower.set_xlabel("frames")
         lower.xaxis.set_major_formatter(_short)
