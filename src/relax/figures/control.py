@@ -51,7 +51,7 @@ def fig11_rl(policies):
     """
     tasks = policies.task.unique()
     policies = select_rates(policies)
-    figure, axes = new_figure(2, len(tasks), max(3.6 * len(tasks), 4.6), sharex="col")
+    figure, axes = new_figure(2, len(tasks), max(3.6 * len(tasks), 7.0), 2.1, sharex="col")
     handles, scales = {}, []
     for column, task in enumerate(tasks):
         upper, lower = axes[:, column]
@@ -99,7 +99,7 @@ def fig13_cartpole(policies, shown):
     seed = shown.seed.min()
     shown = shown[shown.seed == seed]
     names = ordered(shown.estimator)
-    figure, axes = new_figure(len(names), SNAPSHOTS, 9.0, 1.05)
+    figure, axes = new_figure(len(names), SNAPSHOTS, 9.0, 0.75)
     for row, name in zip(axes, names, strict=True):
         episode = shown[shown.estimator == name].sort_values("step")
         places = np.linspace(0, len(episode) - 1, SNAPSHOTS).round().astype(int)
