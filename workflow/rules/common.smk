@@ -104,6 +104,14 @@ def learning_settings(estimators):
     return {key: config["vae"][key] for key in keys} if learns else {}
 
 
+def in_one_order(block):
+    """The block with its keys sorted: Snakemake compares params as they print."""
+    return {
+        key: in_one_order(value) if isinstance(value, dict) else value
+        for key, value in sorted(block.items())
+    }
+
+
 def policy_runs(task):
     """Of a task, each estimator with its pairs of rates; without a surrogate, its first ones."""
     block = config["rl"]["environments"][task]

@@ -33,10 +33,12 @@ rule train_policy:
         mem_mb=growing(4000),
         runtime=growing(1440),
     params:
-        environment=lambda wildcards: {
-            key: value
-            for key, value in RL["environments"][wildcards.task].items()
-            if key not in GRIDS
-        },
+        environment=lambda wildcards: in_one_order(
+            {
+                key: value
+                for key, value in RL["environments"][wildcards.task].items()
+                if key not in GRIDS
+            }
+        ),
     script:
         "../scripts/train_policy.py"

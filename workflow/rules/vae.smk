@@ -97,7 +97,7 @@ rule measure_variance:
         direct_gradient=VAE["direct_gradient"],
         adam_beta2=VAE["adam_beta2"],
         learning=learning_settings(VAE["estimators"]),
-        surrogate=VAE["surrogate"],
+        surrogate=in_one_order(VAE["surrogate"]),
     script:
         "../scripts/measure_variance.py"
 
@@ -136,7 +136,7 @@ rule midtraining:
         direct_gradient=VAE["direct_gradient"],
         adam_beta2=VAE["adam_beta2"],
         learning=learning_settings(["rebar", "relax", "nvil"]),
-        surrogate=VAE["surrogate"],
+        surrogate=in_one_order(VAE["surrogate"]),
     script:
         "../scripts/midtraining.py"
 
