@@ -9,18 +9,18 @@ from cluster.slurm import Cluster, Unavailable, install
 from workflow.project import Project, write_config
 
 # Long enough in training to be hit there.
-FAULTS = {"preset": "faults", "vae.steps": 1000}
+FAULTS = {"preset": "faults", "vae.steps": 4000}
 RUN = "results/faults/vae/digits/linear1/rebar/lr0.001/seeds0-1"
 IMAGES = "results/faults/data/digits.npz"
 
 
 def made(project):
-    """The content, as a digest, of every file that the pipeline made; not of logs and times."""
+    """The content, as a digest, of every file that the pipeline made; not of logs, times and states."""
     return {
         str(path.relative_to(project.path)): hashlib.sha256(path.read_bytes()).hexdigest()
         for folder in ("results", "figures")
         for path in (project.path / folder).rglob("*")
-        if path.is_file() and not {"logs", "benchmarks"} & set(path.parts)
+        if path.is_file() and not {"logs", "benchmarks", "unfinished"} & set(path.parts)
         if path.stem != "provenance"
     }
 

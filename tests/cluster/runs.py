@@ -25,11 +25,13 @@ def running(*arguments, **options):
 
 
 def halted_training(cluster, project, folder):
-    """Halt the training in its midst, a part of its output written: the job's id, its process."""
-    first = project.path / folder / "checkpoint_0.pt"
+    """Halt the training in its midst, its first checkpoint kept: the job's id, its process."""
+    first = project.path / folder / "unfinished" / "checkpoint_0"
     wait_until(first.exists, 240, "the first checkpoint")
     (process,) = [p for p in cluster.processes() if p.cmdline()[-1].endswith("train_vae.py")]
     process.suspend()
-    assert not (project.path / folder / "training.csv").exists()
+    if (project.path / folder / "training.csv").exists():
+        process.resume()  # or the run that a test waits for would never end
+        raise AssertionError("the training has ended: make it longer")
     (job,) = cluster.running()
     return job, process
