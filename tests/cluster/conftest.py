@@ -15,7 +15,7 @@ IMAGES = "results/faults/data/digits.npz"
 
 
 def made(project):
-    """The content, as a digest, of every file that the pipeline made; not of logs, times and states."""
+    """The content, as a digest, of what the pipeline made; not of logs, times and states."""
     return {
         str(path.relative_to(project.path)): hashlib.sha256(path.read_bytes()).hexdigest()
         for folder in ("results", "figures")
