@@ -15,7 +15,7 @@ ifeq ($(shell mkdir -p "$(CACHE)" 2>/dev/null && test -w "$(CACHE)" && echo yes)
 export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: all test test-cluster test-faults lint format lock clean help
+.PHONY: all test test-cluster test-faults bench lint format lock clean help
 
 all: $(STAMP)  ## every figure, table and the report, on all cores (CORES=N for fewer)
 	@$(SNAKEMAKE)
@@ -30,6 +30,9 @@ test-faults: $(STAMP)  ## runs killed, disks full, files damaged: minutes
 
 test-cluster: $(STAMP)  ## the pipeline on a Slurm cluster of its own (root installs Slurm with apt-get)
 	@$(BIN)/python -m pytest tests/cluster -q
+
+bench: $(STAMP)  ## speed of every estimator against REINFORCE, its arithmetic floor and plain PyTorch
+	@$(BIN)/python benchmarks/bench.py
 
 lint: $(STAMP)  ## ruff, snakefmt and snakemake --lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,0 +1,86 @@
+"""How fast the package trains: `make bench`, or `python benchmarks/bench.py [--quick]`.
+
+It writes `bench.csv` and `bench.md` into `results/tables`, prints the latter, and ends with the
+goals. One thread throughout; a machine that does nothing else gives the steadiest numbers.
+
+Columns of `bench.csv`, a row a model (or "toy"), estimator and number of replicas:
+
+- per_second, low, high: updates a second, of all replicas together; the median over all slices of
+  time, and the range of the repeats' medians.
+- to_reinforce: time of an update over that of REINFORCE on the same model.
+- to_floor: the same over the time of its matrix products alone (`floor.py`).
+- reference_per_second, speed_up: updates a second of the eager PyTorch of `reference.py`, which
+  computes the same, and its time over the package's.
+- to_unstacked: time over that of the same formulas without the replica axis (`unstacked.py`).
+- memory_mib, peak_memory_mib: what a training adds to a process that has all code loaded, and the
+  whole process's peak, interpreter and torch included (`memory.py`).
+- noise, batch, latents, pixels, machine, torch, threads: what was run, and where.
+"""
+
+import argparse
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from cases import BATCH, ESTIMATORS, LATENTS, MODELS, PIXELS, use_one_thread
+from memory import memory
+from report import markdown
+from toy_speed import REPLICAS, toy_speed
+from vae_speed import vae_speed
+
+from relax.files import placed_whole
+from relax.machine import machine
+from relax.tables import labelled, write_table
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured: `FULL` is for numbers, `QUICK` shows in seconds that all works."""
+
+    repeats: int
+    rounds: int
+    seconds: float  # of a slice
+    images: int
+    memories: int  # how many of the table's rows have their memory measured
+    toy_repeats: int
+    toy_steps: int
+    replicas: tuple[int, ...] = REPLICAS
+
+
+FULL = Scale(5, 7, 0.06, 6000, len(MODELS) * len(ESTIMATORS), toy_repeats=3, toy_steps=1000)
+QUICK = Scale(1, 1, 0.005, 240, 1, toy_repeats=1, toy_steps=100, replicas=(1, 10))
+
+
+def measure(scale):
+    """The whole table."""
+    vae = vae_speed(scale.repeats, scale.rounds, scale.seconds, scale.images)
+    print("memory", flush=True)
+    few = vae.head(scale.memories)
+    found = [memory(*pair) for pair in zip(few.model, few.estimator, strict=True)]
+    added, peak = (pd.Series(values, few.index) for values in zip(*found, strict=True))
+    vae = vae.assign(memory_mib=added, peak_memory_mib=peak)
+    vae = vae.assign(noise="coupled", batch=BATCH, latents=LATENTS, pixels=PIXELS)
+    print("toy", flush=True)
+    toy = toy_speed(scale.toy_repeats, scale.replicas, scale.toy_steps)
+    toy = labelled(toy, model="toy").assign(noise="independent", batch=1, latents=1)
+    table = pd.concat([vae, toy], ignore_index=True)
+    threads = torch.get_num_threads()
+    return table.assign(machine=machine(), torch=torch.__version__, threads=threads)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="How fast the package trains.")
+    parser.add_argument("--quick", action="store_true", help="seconds: does all of it work?")
+    parser.add_argument("--folder", default="results/tables", help="where the tables go")
+    chosen = parser.parse_args()
+    use_one_thread()
+    table = measure(QUICK if chosen.quick else FULL)
+    text = markdown(table, chosen.quick)
+    write_table(table, f"{chosen.folder}/bench.csv")
+    with placed_whole(f"{chosen.folder}/bench.md") as temporary:
+        temporary.write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The benchmarks' table for people."""
+
+from goals import judged
+
+from relax.summaries.table import rounded
+
+# Columns by what they are called here; "range" is made of low and high.
+VAE_COLUMNS = {
+    "model": "model",
+    "estimator": "estimator",
+    "per_second": "it/s",
+    "range": "range",
+    "to_reinforce": "time / REINFORCE's",
+    "to_floor": "time / floor",
+    "reference_per_second": "reference, it/s",
+    "speed_up": "speed-up",
+    "memory_mib": "memory, MiB",
+    "peak_memory_mib": "process, MiB",
+}
+TOY_COLUMNS = {
+    "estimator": "estimator",
+    "replicas": "replicas",
+    "per_second": "seed-steps/s",
+    "range": "range",
+}
+QUICK = "A quick run: it shows that the benchmarks work, and its numbers mean nothing."
+
+
+def whole(values):
+    """Rates as whole numbers, with commas."""
+    return values.map("{:,.0f}".format)
+
+
+def as_text(rows, columns):
+    """Some columns of some rows, as Markdown."""
+    rows = rows.assign(
+        range=whole(rows.low) + " to " + whole(rows.high),
+        per_second=whole(rows.per_second),
+        reference_per_second=whole(rows.reference_per_second),
+    )
+    shown = rounded(rows[list(columns)].rename(columns=columns), digits=3)
+    return shown.to_markdown(index=False, disable_numparse=True)
+
+
+def markdown(table, quick):
+    """Where it was measured, the VAEs, the toy, and the goals.
+
+    Args:
+        table: as `bench.py` describes it.
+        quick: whether its numbers are of a run that is too short to mean anything.
+    """
+    is_toy = table.model == "toy"
+    vae = table[~is_toy]
+    first = vae.iloc[0]
+    paragraphs = [
+        f"{first.machine}; torch {first.torch}; threads: {first.threads}.",
+        f"Discrete VAEs, one replica: {first.pixels:.0f} pixels, batch {first.batch}, "
+        f"{first.latents} latents in a layer, {first.noise} noise. The floor is the step's matrix "
+        "products alone, the reference the same computation in eager PyTorch as one would write "
+        "it; the range is that of the repeats' medians. Memory is what a training adds, process "
+        "the peak with the interpreter and torch in it.",
+        as_text(vae, VAE_COLUMNS),
+        f"The toy at t = 0.499, {table[is_toy].iloc[0].noise} noise:",
+        as_text(table[is_toy], TOY_COLUMNS),
+        "Goals:",
+        "\n".join(f"- {line}" for line in judged(table)),
+    ]
+    return "\n\n".join([QUICK] * quick + paragraphs)

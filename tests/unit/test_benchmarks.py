@@ -1,0 +1,197 @@
+"""The benchmarks: what they compare the package with computes the same, and they run."""
+
+import importlib
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from relax.data import Images
+from relax.problems import vae_training
+from relax.problems.vae import MODELS
+from relax.problems.vae_training import Minibatches, Trainer
+from relax.registry import estimator_names
+from relax.streams import generator
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+PIXELS, STEPS, ALONE = 20, 200, "relax, network alone"
+# In float64 rounding alone parts the two by 1e-13 at most after 200 steps in which every learned
+# parameter moves by 1e-3 or more, most by 0.1. A wrong term shows in the leading digits.
+TOLERANCE = 1e-10
+
+
+@pytest.fixture(scope="module")
+def benchmark_module():
+    """Imports a module of `benchmarks`, which are scripts and no package."""
+    sys.path.append(str(BENCHMARKS))
+    yield importlib.import_module
+    sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.fixture
+def float64(monkeypatch):
+    """The package's VAE in float64."""
+    double = replace(vae_training.DEFAULT_SPEC, dtype=torch.float64)
+    monkeypatch.setattr(vae_training, "DTYPE", torch.float64)
+    monkeypatch.setattr(vae_training, "DEFAULT_SPEC", double)
+
+
+@pytest.fixture(scope="module")
+def images():
+    draws = generator(0, "split").random((220, PIXELS)) < np.linspace(0.1, 0.9, PIXELS)
+    pixels = torch.from_numpy(draws.astype(np.float64))
+    return Images(pixels[:200], pixels[200:210], pixels[210:], (4, 5))
+
+
+def small_settings(cases, model, estimator, noise="coupled"):
+    """A small run in which every setting has its effect, and widths that differ all over."""
+    return cases.settings(
+        model,
+        estimator,
+        seeds=range(4, 5),
+        batch=8,
+        latents=7,
+        learning_rate=0.01,
+        noise=noise,
+        surrogate_learning_rate_scale=2.0,
+        surrogate_weight_decay=0.001,
+        surrogate={"hidden": (9, 6), "scale": 0.8, "temperature": 0.6, "dtype": torch.float64},
+    )
+
+
+def trained(benchmark_module, run, images, given=None):
+    """Parameters before and after training: of the package, and of the reference.
+
+    Args:
+        run: settings of the reference, and of the package's initial parameters and data.
+        given: settings of the package, where they are to differ.
+    """
+    plain_state = benchmark_module("matching").plain_state
+    given = given or run
+    trainer = Trainer(given, images)
+    reference = benchmark_module("reference").Reference(run, images, torch.float64)
+    benchmark_module("matching").start_alike(reference, trainer)
+    before = {name: value.clone() for name, value in plain_state(trainer.learned).items()}
+    batches = Minibatches(images.train, run.seeds, run.batch)
+    noise, given_noise = run.noise_stream("noise"), given.noise_stream("noise")
+    for step in range(STEPS):
+        x, (u, v) = batches(step), noise(step)
+        ours = trainer.step(step + 1, x, given_noise(step))
+        theirs = reference.step(x[0], u[0], None if v is None else v[0])
+    assert ours.shape == (1, run.batch)
+    assert theirs.shape == (run.batch,)
+    return before, plain_state(trainer.learned), reference.learned.state_dict()
+
+
+def distance(ours, theirs):
+    """The greatest difference of two sets of parameters."""
+    return max((ours[name] - theirs[name]).abs().max().item() for name in ours)
+
+
+COUPLED = [
+    (model, estimator, "coupled")
+    for model in ("linear1", "linear2", "nonlinear")
+    for estimator in ("reinforce", "nvil", "muprop", "concrete", "rebar", "relax", ALONE)
+]
+# Where v is used at all: with independent noise z~ and z differ in value.
+INDEPENDENT = [
+    (model, estimator, "independent")
+    for model in ("linear1", "linear2", "nonlinear")
+    for estimator in ("rebar", "relax", ALONE)
+]
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(("model", "estimator", "noise"), COUPLED + INDEPENDENT)
+def test_the_package_computes_what_the_reference_does(
+    benchmark_module, images, model, estimator, noise
+):
+    run = small_settings(benchmark_module("cases"), model, estimator, noise)
+    before, ours, theirs = trained(benchmark_module, run, images)
+    fixed = {"model.pixel_mean"}
+    if estimator == "concrete":
+        fixed |= {name for name in ours if name.startswith("surrogates")}
+    for name, value in ours.items():
+        torch.testing.assert_close(value, theirs[name], rtol=0, atol=TOLERANCE, msg=name)
+        assert name in fixed or (value - before[name]).abs().max() > 1e-3, f"{name} did not learn"
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"direct_gradient": False},
+        {"surrogate_weight_decay": 0.0},
+        {"adam_beta2": 0.999},
+    ],
+    ids=str,
+)
+def test_a_wrong_term_would_be_seen(benchmark_module, images, wrong):
+    """The control: the package, given one other setting, ends elsewhere."""
+    run = small_settings(benchmark_module("cases"), "linear1", "relax")
+    _, ours, theirs = trained(benchmark_module, run, images, given=replace(run, **wrong))
+    assert distance(ours, theirs) > 1e4 * TOLERANCE
+
+
+@pytest.mark.usefixtures("float64")
+def test_other_noise_would_be_seen(benchmark_module, images):
+    """The control: the same start and data, and the noise of another seed."""
+    cases = benchmark_module("cases")
+    run = small_settings(cases, "linear1", "reinforce")
+
+    class OtherNoise(type(run)):
+        def noise_stream(self, purpose):
+            return replace(run, seeds=range(5, 6)).noise_stream(purpose)
+
+    given = OtherNoise(**vars(run))
+    _, ours, theirs = trained(benchmark_module, run, images, given=given)
+    assert distance(ours, theirs) > 1e4 * TOLERANCE
+
+
+def test_every_estimator_and_model_is_measured(benchmark_module):
+    cases = benchmark_module("cases")
+    names = {name for name, _ in cases.ESTIMATORS.values()}
+    assert names == set(estimator_names(cases.LATENTS))
+    assert {name: layers for name, (layers, _) in MODELS.items()} == cases.LAYERS
+    assert set(cases.MODELS) == set(MODELS)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_floor_knows_every_matrix(benchmark_module, model):
+    """Each weight of the package has its gradient among the products, and in its own shape."""
+    cases, floor = benchmark_module("cases"), benchmark_module("floor")
+    for estimator in cases.ESTIMATORS:
+        run = cases.settings(model, estimator)
+        built, _, surrogates = vae_training.build(run, cases.synthetic_images(24))
+        named = [*built.named_parameters(), *surrogates.named_parameters()]
+        shapes = sorted(tuple(w.shape[1:]) for name, w in named if name.endswith("weight"))
+        learned = [name for kind, name in floor.products(model, estimator) if kind == "gradient"]
+        assert sorted(floor.widths(model)[name] for name in learned) == shapes, estimator
+
+
+def test_a_quick_run_fills_the_tables(benchmark_module, tmp_path):
+    """`make bench`, but short: every row, every number finite and positive, every goal judged."""
+    cases, goals = benchmark_module("cases"), benchmark_module("goals")
+    command = [sys.executable, BENCHMARKS / "bench.py", "--quick", "--folder", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "bench.csv")
+    vae, toy = table[table.model != "toy"], table[table.model == "toy"]
+    expected = [(model, name) for model in cases.MODELS for name in cases.ESTIMATORS]
+    assert list(zip(vae.model, vae.estimator)) == expected
+    assert len(toy) == 6
+    timed = ["per_second", "low", "high"]
+    compared = ["to_reinforce", "to_floor", "reference_per_second", "speed_up"]
+    # memory takes a process a row, so that a quick run measures it once
+    for numbers in (vae[timed + compared], toy[timed], vae[["memory_mib", "peak_memory_mib"]][:1]):
+        assert np.isfinite(numbers).all(axis=None)
+        assert (numbers > 0).all(axis=None)
+    assert table[["machine", "torch", "threads"]].notna().all(axis=None)
+    shown = (tmp_path / "bench.md").read_text()
+    assert shown in done.stdout
+    assert all(f"- {goal.text} " in shown for goal in goals.GOALS)
