@@ -87,11 +87,10 @@ class Categorical(Relaxation):
         """softmax(z/λ), which sums to one over the outcomes."""
         return torch.softmax(z * inverse, -1)
 
-    def relax_derivative(self, h, inverse):
-        """With y = softmax(z/λ) and h = 2y - 1: ∂h_i/∂z_j = 2 y_i (1[i = j] - y_j) / λ."""
-        y = 0.5 * (1 + h)
-        outer = 2 * y * inverse
-        return lambda slope: outer * (slope - (y * slope).sum(-1, keepdim=True))
+    def relax_derivative(self, value, inverse):
+        """∂y_i/∂z_j = y_i (1[i = j] - y_j) / λ, with y = softmax(z/λ)."""
+        outer = value * inverse
+        return lambda slope: outer * (slope - (value * slope).sum(-1, keepdim=True))
 
 
 CATEGORICAL = Categorical()

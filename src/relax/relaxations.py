@@ -46,7 +46,7 @@ class Relaxation:
     entropy(logits)                    of b, summed over latents
     states(logits)                     every b with its probability, in turn
     relax(z, inverse)                  b's relaxed value at the temperature 1 / inverse
-    relax_derivative(h, inverse)       how a slope in h = 2 relax(z) - 1 becomes one in z
+    relax_derivative(value, inverse)   how a slope in value = relax(z) becomes one in z
     """
 
     def __repr__(self):
@@ -70,8 +70,8 @@ class Bernoulli(Relaxation):
     """b ~ Bernoulli(σ(α)) with logits α: z = α + logit u, b = 1[z > 0] (draft, equation 4)."""
 
     def sample(self, logits, u):
-        """z = α + log u - log(1 - u). Its derivative in α is 1."""
-        return logits + torch.log(u) - torch.log1p(-u)
+        """z = α + logit u. Its derivative in α is 1."""
+        return logits + torch.logit(u)
 
     def threshold(self, z):
         """b = 1[z > 0], as 0. and 1."""
@@ -98,9 +98,9 @@ class Bernoulli(Relaxation):
         """dz~/dα where z~ equals z in value: p(b|θ)(1 - e^{-|z|}).
 
         Put v = (e^z~ - 1) / (e^z~ + e^α) (b = 1, from z~ above) into σ(α + log v); b = 0 follows
-        by the symmetry (α, z, b) -> (-α, -z, 1 - b).
+        by the symmetry (α, z, b) -> (-α, -z, 1 - b). And p(b|θ) = 1 - |b - θ|.
         """
-        return torch.sigmoid((2 * b - 1) * logits) * -torch.expm1(-z.abs())
+        return (1 - self.score(logits, b).abs()) * -torch.expm1(-z.abs())
 
     def score(self, logits, b):
         """∂ log p(b|θ) / ∂α = b - σ(α)."""
@@ -142,9 +142,9 @@ class Bernoulli(Relaxation):
         """σ(z/λ)."""
         return torch.sigmoid(z * inverse)
 
-    def relax_derivative(self, h, inverse):
-        """∂(2σ(z/λ) - 1)/∂z = (1 - h²) / (2λ)."""
-        outer = 0.5 * (1 - h * h) * inverse
+    def relax_derivative(self, value, inverse):
+        """∂y/∂z = y (1 - y) / λ, with y = σ(z/λ)."""
+        outer = (value - value * value) * inverse
         return lambda slope: slope * outer
 
 

@@ -56,7 +56,10 @@ class StackedMLP(nn.Module):
         )
 
     def forward(self, x):
-        *hidden, last = self.layers
-        for layer in hidden:
+        return self.layers[-1](self.before_last(x))
+
+    def before_last(self, x):
+        """What the last layer is given: [replica, batch, widths[-2]]."""
+        for layer in self.layers[:-1]:
             x = self.activation(layer(x))
-        return last(x)
+        return x

@@ -4,20 +4,20 @@ A surrogate maps z [replica, batch, latent] to c [replica, batch], and gives its
 it. Both depend differentiably on the surrogate's parameters φ where grad mode is on.
 """
 
+import functools
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from relax.closed_forms import (
+    ACTIVATIONS,
+    differentiate,
+    network_value_and_slope,
+    relaxed_value_and_slope,
+)
 from relax.relaxations import BERNOULLI, Relaxation
 from relax.replicas import StackedMLP
-
-# An activation, and its derivative as a function of the input a and the output h.
-ACTIVATIONS = {
-    "tanh": (torch.tanh, lambda a, h: 1 - h * h),
-    "relu": (torch.relu, lambda a, h: (a > 0).to(a.dtype)),
-    "elu": (nn.functional.elu, lambda a, h: torch.where(a > 0, 1.0, h + 1)),
-}
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ class Surrogate(nn.Module):
 
     def learned_parameters(self):
         """φ: what the estimator's objective is to descend in."""
+        return list(self._learned)
+
+    @functools.cached_property
+    def _learned(self):
+        # Found once: walking the modules at every step would cost more than a small product.
         return [p for p in self.parameters() if p.requires_grad]
 
     def value_and_slope(self, z, cost, context=None):
@@ -67,12 +72,8 @@ class Surrogate(nn.Module):
 
         The slope carries a graph (for ∂φ g²) only where the caller's grad mode is on.
         """
-        keep_graph = torch.is_grad_enabled()
-        with torch.enable_grad():
-            z = z.detach().requires_grad_()
-            c = self(z, cost, context)
-            (slope,) = torch.autograd.grad(c.sum(), z, create_graph=keep_graph)
-        return (c, slope) if keep_graph else (c.detach(), slope)
+        z = z.detach().requires_grad_(torch.is_grad_enabled())
+        return differentiate(lambda z: self(z, cost, context), z)
 
 
 class ZeroSurrogate(Surrogate):
@@ -102,10 +103,11 @@ class _Temperature(nn.Module):
         """σ(z/λ), or what stands for it in another relaxation."""
         return self.relaxation.relax(z, self.inverse())
 
-    def centred(self, z):
-        """h = 2σ(z/λ) - 1, and the function that takes a slope in h to one in z."""
-        h = 2 * self(z) - 1
-        return h, self.relaxation.relax_derivative(h, self.inverse())
+    def relaxed(self, z):
+        """σ(z/λ), and the function that takes a slope in it to one in z."""
+        inverse = self.inverse()
+        value = self.relaxation.relax(z, inverse)
+        return value, self.relaxation.relax_derivative(value, inverse)
 
 
 class RelaxedCost(Surrogate):
@@ -118,16 +120,29 @@ class RelaxedCost(Surrogate):
         self.scale = nn.Parameter(scale, requires_grad=learn)
 
     def relaxed_cost(self, z, cost):
-        """f(σ(z/λ)), without the scale: [replica, batch].
-
-        Where stochastic layers follow, a cost has a method `relaxed(value, squash)`, which draws
-        them relaxed as well, at the same temperature.
-        """
+        """f(σ(z/λ)), without the scale: [replica, batch]."""
         value = self.temperature(z)
-        return cost.relaxed(value, self.temperature) if hasattr(cost, "relaxed") else cost(value)
+        return cost.relaxed(value, self.temperature)[0] if hasattr(cost, "relaxed") else cost(value)
 
     def forward(self, z, cost, context=None):
         return self.scale * self.relaxed_cost(z, cost)
+
+    def value_and_slope(self, z, cost, context=None):
+        """c and ∂c/∂z = η ∂f/∂y ∂y/∂z, with y = σ(z/λ).
+
+        A cost with stochastic layers behind b has a method `relaxed(value, squash)`, which draws
+        them relaxed as well, at the same temperature, and gives f and its slope. A cost that knows
+        its curvature has a method `curved(value)` (`relax.closed_forms.Curved`): it is used first.
+        """
+        if hasattr(cost, "curved") and self.temperature.relaxation is BERNOULLI:
+            log_temperature = self.temperature.log_temperature
+            return relaxed_value_and_slope(cost.curved, z, log_temperature, self.scale)
+        value, to_z = self.temperature.relaxed(z)
+        if hasattr(cost, "relaxed"):
+            f, slope = cost.relaxed(value, self.temperature)
+        else:
+            f, slope = differentiate(cost, value)
+        return self.scale * f, to_z(self.scale.unsqueeze(-1) * slope)
 
 
 class Network(Surrogate):
@@ -136,37 +151,27 @@ class Network(Surrogate):
     def __init__(self, spec, generators):
         super().__init__()
         replicas = len(generators)
-        self.latents = spec.latents
-        self.activation, self.derivative = ACTIVATIONS[spec.activation]
+        self.activation = ACTIVATIONS[spec.activation]
         self.temperature = _Temperature(spec, replicas, learn=True) if spec.squash else None
         widths = [spec.context + spec.latents, *spec.hidden, 1]
         self.layers = StackedMLP(widths, generators, spec.dtype).layers
 
     def forward(self, z, cost=None, context=None):
-        return self.value_and_slope(z, cost, context)[0]
+        h = z if self.temperature is None else 2 * self.temperature(z) - 1
+        h = h if context is None else torch.cat([context, h], -1)
+        *hidden, last = self.layers
+        for layer in hidden:
+            h = self.activation.function(layer(h))
+        return last(h).squeeze(-1)
 
     def value_and_slope(self, z, cost=None, context=None):
-        """r and ∂r/∂z, the slope by the chain rule written out (ReLU's second derivative is zero).
-
-        Against a second pass of automatic differentiation this halves the step, and only the
-        columns of z are carried through the first layer.
-        """
-        h, to_z = (z, None) if self.temperature is None else self.temperature.centred(z)
-        if context is not None:
-            h = torch.cat([context, h], dim=-1)
-        *hidden, last = self.layers
-        derivatives = []
-        for layer in hidden:
-            a = layer(h)
-            h = self.activation(a)
-            derivatives.append(self.derivative(a, h))
-        value = last(h).squeeze(-1)
-        slope = last.weight.transpose(1, 2)
-        for layer, derivative in zip(reversed(hidden), reversed(derivatives), strict=True):
-            first = layer is hidden[0] and context is not None
-            weight = layer.weight[:, -self.latents :] if first else layer.weight
-            slope = torch.bmm(slope * derivative, weight.transpose(1, 2))
-        return value, slope if to_z is None else to_z(slope)
+        """r and ∂r/∂z, with their derivatives in φ in closed form."""
+        if self.temperature is None:
+            return network_value_and_slope(self.layers, self.activation, z, context)
+        relaxed, to_z = self.temperature.relaxed(z)
+        h = 2 * relaxed - 1
+        value, slope = network_value_and_slope(self.layers, self.activation, h, context)
+        return value, to_z(2 * slope)
 
 
 class Baseline(Surrogate):
@@ -182,7 +187,7 @@ class Baseline(Surrogate):
     def __init__(self, spec, generators):
         super().__init__()
         replicas, dtype = len(generators), spec.dtype
-        activation, _ = ACTIVATIONS[spec.activation]
+        activation = ACTIVATIONS[spec.activation].function
         widths = [spec.context, *spec.hidden, 1]
         self.network = StackedMLP(widths, generators, dtype, activation) if spec.context else None
         if self.network is None:
@@ -214,7 +219,7 @@ class ValueFunction(Surrogate):
 
     def __init__(self, spec, generators):
         super().__init__()
-        activation, _ = ACTIVATIONS[spec.activation]
+        activation = ACTIVATIONS[spec.activation].function
         widths = [spec.context, *spec.hidden, 1]
         self.network = StackedMLP(widths, generators, spec.dtype, activation)
 
@@ -245,7 +250,8 @@ class Sum(Surrogate):
 
     def value_and_slope(self, z, cost, context=None):
         pairs = [part.value_and_slope(z, cost, context) for part in self.parts]
-        return tuple(sum(items) for items in zip(*pairs, strict=True))
+        values, slopes = zip(*pairs, strict=True)
+        return functools.reduce(torch.add, values), functools.reduce(torch.add, slopes)
 
     def observe(self, cost):
         for part in self.parts:

@@ -1,5 +1,6 @@
 """What every training loop shares: one update of θ and φ, finite checks, and progress."""
 
+import math
 import sys
 import time
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ import torch
 from tqdm import tqdm
 
 from relax.errors import NonFiniteError
+from relax.estimators.formula import least_variance
 
 
 def adam(groups, beta2=0.999):
@@ -21,13 +23,17 @@ def adam(groups, beta2=0.999):
             parameter to its gradient.
         beta2: decay of the second moment.
     """
-    learned = []
+    alike = {}  # one call of the fused step for all with the same rate and decay
     for parameters, rate, *decay in groups:
-        parameters = [p for p in parameters if p.requires_grad]
-        if parameters:
-            learned.append({"params": parameters, "lr": rate, "weight_decay": sum(decay)})
-    if not learned:
+        learned = [p for p in parameters if p.requires_grad]
+        if learned:
+            alike.setdefault((rate, sum(decay)), []).extend(learned)
+    if not alike:
         return None
+    learned = [
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in alike.items()
+    ]
     optimizer = torch.optim.Adam(learned, betas=(0.9, beta2), fused=True)
     optimizer.register_step_pre_hook(_lay_out_gradients)
     return optimizer
@@ -58,8 +64,14 @@ def learn_surrogates(estimator, surrogates, estimates):
     """
     parameters = [p for s in surrogates for p in s.learned_parameters()]
     if parameters:
-        objective = sum(estimator.objective(estimate).sum() for estimate in estimates)
-        gradients = torch.autograd.grad(objective, parameters)
+        if estimator.objective is least_variance:
+            # ∂(Σ g² / batch) = Σ (2 g / batch) ∂g, without a tape through the sum.
+            outputs = [estimate.gradient for estimate in estimates]
+            weights = [g.detach() * (2 / g.shape[1]) for g in outputs]
+        else:
+            outputs = [estimator.objective(estimate) for estimate in estimates]
+            weights = [torch.ones_like(objective) for objective in outputs]
+        gradients = torch.autograd.grad(outputs, parameters, weights)
         for parameter, g in zip(parameters, gradients, strict=True):
             parameter.grad = g
     for surrogate, estimate in zip(surrogates, estimates, strict=True):
@@ -76,7 +88,7 @@ def check_finite(*, step, seeds, estimator, **values):
         NonFiniteError: naming the value, step, seed and estimator.
     """
     # A sum is finite only if every summand is: one cheap test, the search only where it fails.
-    if torch.isfinite(sum(value.sum() for value in values.values())):
+    if math.isfinite(sum(value.sum().item() for value in values.values())):
         return
     for name, value in values.items():
         for row, seed in enumerate(seeds):

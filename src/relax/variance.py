@@ -12,7 +12,7 @@ def variance_objective(gradient):
     The estimator is unbiased for every φ, so ∂φ Var(g) = ∂φ E[g²] = E[∂φ g²]: descending the
     single-sample g² descends the variance (draft, equation 11, with its sign put right).
     """
-    return gradient.square().mean(1).sum(-1)
+    return torch.linalg.vecdot(gradient, gradient).mean(1)
 
 
 class Moments(NamedTuple):

@@ -21,6 +21,7 @@ from torch.distributions import Bernoulli
 from relax.problems.vae import DiscreteVAE, LayerCost
 from relax.problems.vae_gradients import encoder_estimate
 from relax.registry import load_estimator
+from relax.relaxations import BERNOULLI
 from relax.replicas import parameter_generators
 from relax.streams import NoiseStream
 from relax.surrogates import SurrogateSpec
@@ -133,7 +134,8 @@ def test_negative_control_concrete_at_a_high_temperature(problem):
 @pytest.mark.parametrize("problem", ["linear2"], indirect=True)
 def test_negative_control_a_surrogate_that_jumps(problem, monkeypatch):
     """The upper layer drawn hard from a relaxed value: c has steps in z, which ∂c does not see."""
-    monkeypatch.setattr(LayerCost, "relaxed", lambda cost, value, squash: cost(value))
+    hard = BERNOULLI.hard_sample
+    monkeypatch.setattr(LayerCost, "relaxed", lambda cost, value, squash: cost._at(value, hard))
     z, _, _ = z_scores(*problem, "rebar", "coupled")
     assert not passes(z[:, :LATENTS])
 

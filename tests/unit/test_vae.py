@@ -125,7 +125,7 @@ def test_every_parameter_gets_its_own_gradient_and_nothing_else(images, model_na
     estimate = make()
     learn_surrogates(estimator, surrogates, estimate.layers)
     assert all(p.grad is None for p in model.parameters())
-    set_model_gradients(estimate)
+    set_model_gradients(estimate, list(model.parameters()))
 
     x = images.train[:BATCH].expand(2, -1, -1)
     below = [x, *(layer.sample for layer in estimate.layers)]

@@ -18,7 +18,8 @@ logits and the gradient hold means and log standard deviations, [replica, batch,
 The cost `f` maps b, or a relaxed value in [0, 1], of shape [replica, batch, latent] to
 [replica, batch]. It is a function of b alone; where f depends on θ directly as well, the caller
 adds ∂f/∂θ. A cost with further stochastic layers behind b draws them itself; it then has two more
-methods, `relaxed` and `mean_field`, that say how (`relax.problems.vae.LayerCost`).
+methods, `relaxed` and `mean_field`, that say how (`relax.problems.vae.LayerCost`), and give the
+slope with the value. A cost that knows its second derivative may have a method `curved`.
 """
 
 from collections.abc import Callable
@@ -63,16 +64,15 @@ def control_variate_estimate(surrogate, cost, logits, noise, context=None, relax
     z, b, z_tilde, dz_tilde = relaxation.draw(logits, noise)
     f = cost(b)
     c_tilde, slope_tilde = surrogate.value_and_slope(z_tilde, cost, context)
-    slope = slope_tilde
-    if z_tilde is not z:
-        _, slope = surrogate.value_and_slope(z, cost, context)
     signal = f.detach() - c_tilde
-    score = relaxation.score(logits, b)
-    gradient = (
-        signal.unsqueeze(-1) * score
-        + relaxation.pull_back(logits, z, slope)
-        - relaxation.pull_back(logits, z_tilde, slope_tilde * dz_tilde)
-    )
+    if z_tilde is z:
+        correction = relaxation.pull_back(logits, z, slope_tilde * (1 - dz_tilde))
+    else:
+        _, slope = surrogate.value_and_slope(z, cost, context)
+        correction = relaxation.pull_back(logits, z, slope) - relaxation.pull_back(
+            logits, z_tilde, slope_tilde * dz_tilde
+        )
+    gradient = signal.unsqueeze(-1) * relaxation.score(logits, b) + correction
     return Estimate(b, f, gradient, signal)
 
 

@@ -16,6 +16,7 @@ in the standard deviation. The scale η is learned by descending the variance.
 import torch
 from torch import nn
 
+from relax.closed_forms import differentiate
 from relax.estimators.formula import Estimate, Estimator
 from relax.relaxations import BERNOULLI
 from relax.surrogates import Surrogate
@@ -30,11 +31,9 @@ class TaylorExpansion(Surrogate):
 
     def expand(self, cost, mean):
         """f(θ) [replica, batch] and f'(θ) [replica, batch, latent], without the scale."""
-        with torch.enable_grad():
-            mean = mean.detach().requires_grad_()
-            value = cost.mean_field(mean) if hasattr(cost, "mean_field") else cost(mean)
-            (slope,) = torch.autograd.grad(value.sum(), mean)
-        return value.detach(), slope
+        if hasattr(cost, "mean_field"):
+            return cost.mean_field(mean)
+        return differentiate(cost, mean)
 
 
 def taylor_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):

@@ -16,10 +16,18 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
+from relax.closed_forms import (
+    ACTIVATIONS,
+    Curved,
+    Perceptron,
+    differentiate,
+    value_and_slope_of,
+)
 from relax.relaxations import BERNOULLI
 from relax.replicas import StackedMLP
 
 # Number of stochastic layers, and of deterministic layers in each map between them.
+TANH = ACTIVATIONS["tanh"]
 MODELS = {"linear1": (1, 0), "linear2": (2, 0), "nonlinear": (1, 2)}
 
 
@@ -71,15 +79,21 @@ class DiscreteVAE(nn.Module):
         """Logits of `layer` (0: the pixels), given the value of the layer above it."""
         return self.decoders[layer](2 * value - 1)
 
-    def term(self, layer, value, logits, below):
-        """log q(value; logits) - log p(below|value), of the layer above `layer`."""
+    def error(self, layer, value, below):
+        """-log p(below|value), where `below` is the hard value of `layer`: [replica, batch]."""
         generated = self.decode(layer, value)
-        if layer == 0:
-            # The library's one pass is faster, but wants both arguments of one shape.
-            error = binary_cross_entropy_with_logits(generated, below, reduction="none").sum(-1)
-        else:
-            error = -bernoulli_log_prob(generated, below)
-        return error + bernoulli_log_prob(logits, value)
+        return binary_cross_entropy_with_logits(generated, below, reduction="none").sum(-1)
+
+    def curved_error(self, layer, value, below):
+        """The same as a `Curved` function of the value; the decoder counts as a constant."""
+        parameters = list(self.decoders[layer].parameters())
+        with torch.no_grad():
+            at = Perceptron(parameters, TANH, 2 * value - 1, x=below)
+        return Curved(at.value, 2 * at.slope, product=lambda v: at.second(4 * v)[0])
+
+    def term(self, layer, value, logits, below):
+        """log q(value; logits) - log p(below|value), of the layer above `layer`, all hard."""
+        return self.error(layer, value, below) + bernoulli_log_prob(logits, value)
 
     def prior_log_prob(self, b):
         """log p(b_L): [replica, batch]."""
@@ -114,30 +128,69 @@ class LayerCost:
         spent: the terms of f from further below, [replica, batch].
     """
 
-    def __init__(self, model, layer, below, logits, noise=(), spent=0.0):
+    def __init__(self, model, layer, below, logits, noise=(), spent=None):
         self.model, self.layer, self.below, self.spent = model, layer, below, spent
-        self.logits, self.noise = logits.detach(), noise
+        self.noise = noise
+        self.factor = logits.detach()
+        self.offset = -softplus(self.factor).sum(-1)
+        if not noise:
+            self.factor = self.factor - model.prior_logits
+            self.offset = self.offset + softplus(model.prior_logits).sum(-1)
 
     def __call__(self, b):
-        """f(b), the layers above it hard."""
-        return self._climb(b, BERNOULLI.hard_sample)
+        """f(b), the layers above it hard: [replica, batch]."""
+        total = self.model.error(self.layer, b, self.below) + self._linear(b)
+        if self.noise:
+            total = total + self._above(b, BERNOULLI.hard_sample)
+        return total if self.spent is None else total + self.spent
 
     def relaxed(self, value, squash):
-        """f(value), the layers above it squash(z)."""
-        return self._climb(value, lambda logits, u: squash(BERNOULLI.sample(logits, u)))
+        """f(value), the layers above it squash(z), and its slope [replica, batch, latent]."""
+        return self._at(value, lambda logits, u: squash(BERNOULLI.sample(logits, u)))
 
     def mean_field(self, mean):
-        """f(mean), the layers above it at their means."""
-        return self._climb(mean, lambda logits, u: torch.sigmoid(logits))
+        """f(mean), the layers above it at their means, and its slope."""
+        return self._at(mean, lambda logits, u: torch.sigmoid(logits))
 
-    def _climb(self, value, draw):
-        model, layer = self.model, self.layer
-        total = self.spent + model.term(layer, value, self.logits, self.below)
-        for u in self.noise:
-            layer += 1
+    def _at(self, value, draw):
+        f, slope = value_and_slope_of(self._own, value)
+        above, slope_above = differentiate(lambda v: self._above(v, draw), value)
+        return f + above, slope + slope_above
+
+    def _own(self, value):
+        """`Curved`: the terms of f that the value is in itself, not by way of the layers above."""
+        with torch.no_grad():
+            error = self.model.curved_error(self.layer, value, self.below)
+            f = error.value + self._linear(value)
+            f = f if self.spent is None else f + self.spent
+            return error._replace(value=f, slope=error.slope + self.factor)
+
+    def _linear(self, value):
+        """log q(value), less log p(value) where this is the top layer: [replica, batch]."""
+        return (value * self.factor).sum(-1) + self.offset
+
+    def _above(self, value, draw):
+        """The terms of f from the layers above, each drawn from the one below it."""
+        model, total = self.model, 0.0
+        for layer, u in enumerate(self.noise, self.layer + 1):
             logits = model.encode(layer, value)
-            if not value.requires_grad:
+            if value.requires_grad:  # relaxed
+                below, value = value, draw(logits, u)
+                error = -bernoulli_log_prob(model.decode(layer, value), below)
+            else:
                 logits = logits.detach()
-            below, value = value, draw(logits, u)
-            total = total + model.term(layer, value, logits, below)
+                below, value = value, draw(logits, u)
+                error = model.error(layer, value, below)
+            total = total + error + bernoulli_log_prob(logits, value)
         return total - model.prior_log_prob(value)
+
+
+class TopLayerCost(LayerCost):
+    """The same for the top layer: with none above it, f has its curvature in closed form."""
+
+    def curved(self, value):
+        """f at a relaxed value, `Curved`; what it is made of counts as constant."""
+        return self._own(value)
+
+    def _at(self, value, draw):
+        return value_and_slope_of(self.curved, value)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from relax.estimators.formula import Estimate
-from relax.problems.vae import LayerCost
+from relax.problems.vae import LayerCost, TopLayerCost
 from relax.relaxations import BERNOULLI
 from relax.streams import Noise
 
@@ -63,21 +63,23 @@ def encoder_estimate(estimator, surrogates, model, x, noise, direct=True):
         noise: `Noise` of all layers, [replica, batch, layers x latents].
     """
     noises = layer_noise(noise, len(model.encoders))
-    below, context, spent = x, None, 0.0
+    below, context, spent = x, None, None
     all_logits, estimates = [], []
     for layer, surrogate in enumerate(surrogates):
         features = model.features(layer, below)
         context = features if context is None else torch.cat([context, features], -1)
         logits = model.encoders[layer](features)
         above = [noise.u for noise in noises[layer + 1 :]]
-        cost = LayerCost(model, layer, below, logits, above, spent)
+        kind = LayerCost if above else TopLayerCost
+        cost = kind(model, layer, below, logits, above, spent)
         estimate = estimator.estimate(surrogate, cost, logits, noises[layer], context)
         if direct and estimator.sampled:
             score = direct_gradient(logits, estimate.sample)
             estimate = estimate._replace(gradient=estimate.gradient + score)
         if above:
             with torch.no_grad():
-                spent = spent + model.term(layer, estimate.sample, logits, below)
+                term = model.term(layer, estimate.sample, logits, below)
+                spent = term if spent is None else spent + term
         all_logits.append(logits)
         estimates.append(estimate)
         below = estimate.sample
@@ -92,17 +94,23 @@ def direct_gradient(logits, b):
     return BERNOULLI.score(logits.detach(), b)
 
 
-def set_model_gradients(estimate):
+def set_model_gradients(estimate, parameters):
     """Give the model's parameters their gradients, costs as means over the minibatch.
 
     The encoder gets the estimates, as they stand, through its logits; the decoder and the prior
     get ∂f(b) at the hard sample.
     """
     batch = estimate.cost.shape[1]
-    torch.autograd.backward(
-        [*estimate.logits, estimate.cost.mean(1).sum()],
-        [*(layer.gradient.detach() / batch for layer in estimate.layers), None],
+    gradients = torch.autograd.grad(
+        [*estimate.logits, estimate.cost],
+        parameters,
+        [
+            *(layer.gradient.detach() / batch for layer in estimate.layers),
+            torch.full_like(estimate.cost, 1 / batch),
+        ],
     )
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
 
 
 def network_weights(surrogates: nn.ModuleList):

@@ -128,7 +128,8 @@ class Minibatches:
                 )
             )
             self.epoch = epoch
-        return self.images[self.orders[:, offset * self.batch : (offset + 1) * self.batch]]
+        rows = self.orders[:, offset * self.batch : (offset + 1) * self.batch]
+        return self.images.index_select(0, rows.flatten()).view(*rows.shape, -1)
 
 
 class Trainer:
@@ -140,6 +141,7 @@ class Trainer:
         model = (self.model.parameters(), settings.learning_rate)
         groups = [model, *surrogate_groups(settings, self.surrogates)]
         self.optimizer = adam(groups, settings.adam_beta2)
+        self.parameters = list(self.model.parameters())
         self.learned = nn.ModuleDict({"model": self.model, "surrogates": self.surrogates})
         self.who = {"seeds": settings.seeds, "estimator": settings.estimator}
 
@@ -149,10 +151,9 @@ class Trainer:
             self.estimator, self.surrogates, self.model, x, noise, self.settings.direct_gradient
         )
         check_finite(cost=estimate.cost, **estimate.gradients, step=step, **self.who)
-        self.optimizer.zero_grad()
         learn_surrogates(self.estimator, self.surrogates, estimate.layers)
         if not surrogates_only:
-            set_model_gradients(estimate)
+            set_model_gradients(estimate, self.parameters)
         self.optimizer.step()  # leaves alone what has no gradient
         return estimate.cost.detach()
 

@@ -1,0 +1,268 @@
+"""Derivatives written out where automatic differentiation would take most of a step's time.
+
+A surrogate gives an estimator its value and its slope, and learns from their derivatives: second
+derivatives of its value. Here they are in closed form for multilayer perceptrons, and for a cost at
+a relaxed value, so that a training step costs its matrix products and little more.
+`tests/unit/test_closed_forms.py` holds all of it to automatic differentiation.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch.autograd import Function
+from torch.nn.functional import binary_cross_entropy_with_logits, elu
+
+
+class Activation(NamedTuple):
+    """φ, and its derivatives as functions of the input a and the output h."""
+
+    function: Callable
+    derivative: Callable
+    second_derivative: Callable | None  # None: zero
+
+
+ACTIVATIONS = {
+    "tanh": Activation(torch.tanh, lambda a, h: 1 - h * h, lambda a, h: -2 * h * (1 - h * h)),
+    "relu": Activation(torch.relu, lambda a, h: (a > 0).to(a.dtype), None),
+    "elu": Activation(
+        elu,
+        lambda a, h: torch.where(a > 0, 1.0, h + 1),
+        lambda a, h: torch.where(a > 0, 0.0, h + 1),
+    ),
+}
+
+
+def differentiate(function, value):
+    """A function's value [replica, batch] and slope [replica, batch, latent], by the tape.
+
+    The slope carries a graph, to `value` and to what the function is made of, where the value has
+    one and the caller's grad mode is on.
+    """
+    keep_graph = torch.is_grad_enabled() and value.requires_grad
+    with torch.enable_grad():
+        value = value if keep_graph else value.detach().requires_grad_()
+        result = function(value)
+        (slope,) = torch.autograd.grad(result.sum(), value, create_graph=keep_graph)
+    return (result, slope) if keep_graph else (result.detach(), slope)
+
+
+class Perceptron:
+    """A pass forwards and back through a multilayer perceptron; no tape is kept.
+
+    With h_0 = [context, z], a_k = h_{k-1} W_k + bias_k, h_k = φ(a_k), and as its value r the output
+    a_K itself, or the Bernoulli error e = -log Bernoulli(x; σ(a_K)) summed over x, the slopes are
+
+        β_k = ∂r/∂h_k = δ_{k+1} W_{k+1}ᵀ,    δ_k = ∂r/∂a_k = β_k ⊙ φ'(a_k),   δ_K = 1 or σ(a_K) - x.
+
+    `second(v, g)` differentiates Σ g r + Σ v·∂r/∂z. There v·∂r/∂z is the tangent of r along v: with
+    the tangents t_0 = [0, v], s_k = t_{k-1} W_k, t_k = φ'(a_k) ⊙ s_k, the derivatives are
+
+        in W_k:     (g h_{k-1} + t_{k-1})ᵀ δ_k + h_{k-1}ᵀ e_k
+        in bias_k:  Σ_batch (g δ_k + e_k)
+        in z:       g ∂r/∂z + e_1 W_1ᵀ
+
+        e_k = φ''(a_k) ⊙ s_k ⊙ β_k + φ'(a_k) ⊙ (e_{k+1} W_{k+1}ᵀ),    e_K = 0 or σ'(a_K) ⊙ s_K.
+
+    Args:
+        parameters: weight and bias of each layer in turn, stacked as in `relax.replicas`.
+        activation: `Activation`, between the layers.
+        z: [replica, batch, latent].
+        context: [replica, batch, feature], a constant; or None.
+        x: binary, [replica, batch, output]; None for the value a_K, of one output.
+
+    Attributes:
+        value: r, [replica, batch].
+        slope: ∂r/∂z, [replica, batch, latent].
+    """
+
+    def __init__(self, parameters, activation, z, context=None, x=None):
+        self.weights, self.activation, self.x = parameters[::2], activation, x
+        self.latents = z.shape[-1]
+        biases = parameters[1::2]
+        self.h = [z if context is None else torch.cat([context, z], -1)]
+        self.a, self.slopes = [], []
+        for weight, bias in zip(self.weights[:-1], biases[:-1], strict=True):
+            a = torch.baddbmm(bias, self.h[-1], weight)
+            self.h.append(activation.function(a))
+            self.a.append(a)
+            self.slopes.append(activation.derivative(a, self.h[-1]))
+        output = torch.baddbmm(biases[-1], self.h[-1], self.weights[-1])
+        if x is None:
+            self.value = output.squeeze(-1)
+            delta = torch.ones_like(output)
+        else:
+            self.value = binary_cross_entropy_with_logits(output, x, reduction="none").sum(-1)
+            delta = torch.sigmoid(output).sub_(x)
+        self.betas, self.deltas = [], [delta]
+        for k in reversed(range(len(self.weights))):
+            self.betas.insert(0, self._down(self.deltas[0], k))
+            if k:
+                self.deltas.insert(0, self.betas[0] * self.slopes[k - 1])
+        self.slope = self.betas[0]
+
+    def second(self, v, g=None, learns=False, of_z=True):
+        """The derivatives of Σ g r + Σ v·∂r/∂z, for v like z and g [replica, batch].
+
+        Args:
+            g: None for zero: then the derivative in z is (∂²r/∂z²) v.
+            learns: whether those in the parameters are wanted, for which g is needed.
+            of_z: whether that in z is.
+
+        Returns:
+            The derivative in z, or None; and a list, for each parameter in turn.
+        """
+        g = None if g is None else g.unsqueeze(-1)
+        tangents, bends = self._bend(v)
+        gradients, below = [], None
+        for k in reversed(range(len(bends))):
+            e = bends[k]
+            if below is not None:
+                e = below * self.slopes[k] if e is None else e.addcmul_(below, self.slopes[k])
+            if learns:
+                gradients = [*self._in_parameters(k, g, tangents[k], e), *gradients]
+            below = self._down(e, k) if e is not None and (k or of_z) else None
+        if of_z and g is not None:
+            below = g * self.slope if below is None else below.addcmul_(g, self.slope)
+        return below, gradients
+
+    def _bend(self, v):
+        """The tangents t_k, and of every e_k the part that is layer k's own; None for zero."""
+        last = len(self.weights) - 1
+        tangents, bends = [v], []
+        for k in range(last):
+            s = self._up(tangents[k], k)
+            tangents.append(s * self.slopes[k])
+            second = self.activation.second_derivative
+            bends.append(second and second(self.a[k], self.h[k + 1]) * s * self.betas[k + 1])
+        bend = None
+        if self.x is not None:
+            theta = self.deltas[last] + self.x
+            bend = self._up(tangents[last], last)
+            bend.mul_(torch.addcmul(theta, theta, theta, value=-1))
+        return tangents, [*bends, bend]
+
+    def _in_parameters(self, k, g, tangent, e):
+        h, delta = self.h[k], self.deltas[k]
+        factor = g * h
+        factor[..., h.shape[-1] - tangent.shape[-1] :].add_(tangent)
+        in_weight = torch.bmm(factor.transpose(1, 2), delta)
+        in_bias = torch.bmm(g.transpose(1, 2), delta)
+        if e is not None:
+            in_weight.baddbmm_(h.transpose(1, 2), e)
+            in_bias += e.sum(1, keepdim=True)
+        return in_weight, in_bias
+
+    def _of_z(self, k):
+        """The weights of layer k; of the first the rows that z meets, for context is constant."""
+        return self.weights[k] if k else self.weights[0][:, -self.latents :]
+
+    def _up(self, tangent, k):
+        return torch.bmm(tangent, self._of_z(k))
+
+    def _down(self, slope, k):
+        return torch.bmm(slope, self._of_z(k).transpose(1, 2))
+
+
+def network_value_and_slope(layers, activation, z, context=None):
+    """The output r of a multilayer perceptron of [context, z], and its slope in z.
+
+    Both are differentiable once, in z and in the layers' parameters.
+
+    Args:
+        layers: `relax.replicas.StackedLinear` each; the last has one output.
+        activation, z, context: as in `Perceptron`.
+
+    Returns:
+        r, [replica, batch], and ∂r/∂z, [replica, batch, latent].
+    """
+    parameters = [p for layer in layers for p in (layer.weight, layer.bias)]
+    return _NetworkValueAndSlope.apply(activation, context, z, *parameters)
+
+
+class _NetworkValueAndSlope(Function):
+    @staticmethod
+    def forward(ctx, activation, context, z, *parameters):
+        ctx.perceptron = Perceptron(parameters, activation, z, context)
+        # Other objects than the context holds: an output that it held would hold it in turn.
+        return ctx.perceptron.value.detach(), ctx.perceptron.slope.detach()
+
+    @staticmethod
+    def backward(ctx, g, v):
+        _once()
+        of_z = ctx.needs_input_grad[2]
+        in_z, gradients = ctx.perceptron.second(v, g, learns=True, of_z=of_z)
+        return None, None, in_z, *gradients
+
+
+class Curved(NamedTuple):
+    """A function at a point: its value and slope, and the product of its curvature with v."""
+
+    value: torch.Tensor  # [replica, batch]
+    slope: torch.Tensor  # [replica, batch, latent]
+    product: Callable  # v -> f'' v, [replica, batch, latent]
+
+
+def value_and_slope_of(curved, value):
+    """f and ∂f/∂value, differentiable once in the value, of a function that gives its `Curved`."""
+    return _ValueAndSlope.apply(curved, value)
+
+
+class _ValueAndSlope(Function):
+    @staticmethod
+    def forward(ctx, curved, value):
+        ctx.at = curved(value)
+        return ctx.at.value.detach(), ctx.at.slope.detach()
+
+    @staticmethod
+    def backward(ctx, g, v):
+        _once()
+        return None, ctx.at.product(v).addcmul(g.unsqueeze(-1), ctx.at.slope)
+
+
+def relaxed_value_and_slope(curved, z, log_temperature, scale):
+    """c(z) = η f(σ(z/λ)) and ∂c/∂z, differentiable once in λ and η.
+
+    With y = σ(z/λ) and y' = y (1 - y) / λ the slope is η f'(y) y'. What is differentiated is
+    Σ g c + Σ v·∂c/∂z; as ∂y/∂(log λ) = -y' z, the derivative in log λ is
+
+        -η Σ [(g f' + (1 - 2y)/λ v f' + f'' (y' v)) y' z + v f' y'],
+
+    and that in η is Σ g f + Σ v f' y'.
+
+    Args:
+        curved: y -> `Curved` of f there.
+        z: [replica, batch, latent], a constant.
+        log_temperature: log λ, [replica, 1, 1].
+        scale: η, [replica, 1].
+    """
+    return _RelaxedValueAndSlope.apply(curved, z, log_temperature, scale)
+
+
+class _RelaxedValueAndSlope(Function):
+    @staticmethod
+    def forward(ctx, curved, z, log_temperature, scale):
+        inverse = torch.exp(-log_temperature)
+        y = torch.sigmoid(z * inverse)
+        dy = torch.addcmul(y, y, y, value=-1).mul_(inverse)
+        f = curved(y)
+        slope = f.slope * dy
+        ctx.saved = f, z, y, dy, slope, inverse, scale
+        return f.value * scale, slope * scale.unsqueeze(-1)
+
+    @staticmethod
+    def backward(ctx, g, v):
+        _once()
+        f, z, y, dy, slope, inverse, scale = ctx.saved
+        along = v * slope
+        in_y = f.product(v * dy).addcmul_(g.unsqueeze(-1), f.slope)
+        in_y.addcmul_(v * f.slope, (1 - 2 * y) * inverse)
+        in_log_temperature = torch.addcmul(along, in_y, dy * z).sum((1, 2)).view(-1, 1, 1)
+        in_scale = (g * f.value).sum(1, keepdim=True) + along.sum((1, 2)).unsqueeze(-1)
+        return None, None, in_log_temperature * -scale.unsqueeze(-1), in_scale
+
+
+def _once():
+    """Refuse a graph of a derivative: it would lack, without a word, what is not written here."""
+    if torch.is_grad_enabled():
+        raise RuntimeError("this closed form can be differentiated once only")

@@ -1,0 +1,226 @@
+"""Derivatives in closed form against automatic differentiation, in float64."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from relax import closed_forms
+from relax.closed_forms import (
+    ACTIVATIONS,
+    Curved,
+    Perceptron,
+    differentiate,
+    network_value_and_slope,
+    value_and_slope_of,
+)
+from relax.problems.vae import MODELS, DiscreteVAE, LayerCost, TopLayerCost
+from relax.replicas import StackedMLP, parameter_generators
+from relax.streams import uniform_noise
+from relax.surrogates import RelaxedCost, Surrogate, SurrogateSpec
+
+SEEDS = [0, 1]
+BATCH, LATENTS, CONTEXT, PIXELS = 5, 3, 2, 7
+
+
+def uniform(index, *shape):
+    return uniform_noise(SEEDS, "noise", index, shape)
+
+
+def network(hidden, outputs, activation, context=0):
+    widths = [context + LATENTS, *hidden, outputs]
+    function = ACTIVATIONS[activation].function
+    mlp = StackedMLP(widths, parameter_generators(SEEDS), torch.float64, function)
+    with torch.no_grad():
+        for k, layer in enumerate(mlp.layers):
+            layer.bias += uniform(20 + k, *layer.bias.shape[1:]) - 0.5
+    return mlp
+
+
+def assert_equal(by_hand, by_tape):
+    assert len(by_hand) == len(by_tape) > 0
+    for one, other in zip(by_hand, by_tape, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden", [[], [5], [5, 4], [4, 3, 6]])
+@pytest.mark.parametrize("context", [0, CONTEXT])
+def test_network(activation, hidden, context):
+    """Value, slope, and the gradient of a function of both in z and in every parameter."""
+    mlp = network(hidden, 1, activation, context)
+    z = (6 * uniform(0, BATCH, LATENTS) - 3).requires_grad_()
+    seen = uniform(1, BATCH, context) if context else None
+    wanted = [z, *mlp.parameters()]
+
+    def results(value, slope):
+        objective = (value.sin() * uniform(2, BATCH)).sum() + (
+            slope.exp() * uniform(3, BATCH, LATENTS)
+        ).sum()
+        return [value, slope, *torch.autograd.grad(objective, wanted)]
+
+    def forward(z):
+        return mlp(z if seen is None else torch.cat([seen, z], -1)).squeeze(-1)
+
+    by_hand = network_value_and_slope(mlp.layers, ACTIVATIONS[activation], z, seen)
+    assert_equal(results(*by_hand), results(*differentiate(forward, z)))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden", [[], [5], [5, 4]])
+def test_bernoulli_error(activation, hidden):
+    """Value, slope, and the product of the Hessian with a vector, as the tape has them."""
+    mlp = network(hidden, PIXELS, activation)
+    z = 6 * uniform(0, BATCH, LATENTS) - 3
+    x = (uniform(1, BATCH, PIXELS) < 0.3).double()
+    v, g = uniform(2, BATCH, LATENTS) - 0.5, uniform(3, BATCH)
+
+    def error(z):
+        return binary_cross_entropy_with_logits(mlp(z), x, reduction="none").sum(-1)
+
+    at = Perceptron(list(mlp.parameters()), ACTIVATIONS[activation], z, x=x)
+    z.requires_grad_()
+    value, slope = differentiate(error, z)
+    (product,) = torch.autograd.grad((slope * v).sum(), z, retain_graph=True)
+    assert_equal([at.value, at.slope, at.second(v)[0]], [value, slope, product])
+    assert_equal([at.second(v, g)[0]], [product + g.unsqueeze(-1) * slope])
+
+
+def wave(y):
+    """A cost that does not separate over latents."""
+    return torch.sin(2 * y[..., 0] + y[..., 1]) + (y[..., 1] - 0.3) * y[..., 2] ** 2
+
+
+def curved_wave(y):
+    y = y.detach().requires_grad_()
+    with torch.enable_grad():
+        value, slope = differentiate(wave, y)
+
+    def product(v):
+        return torch.autograd.grad(slope, y, v, retain_graph=True)[0]
+
+    return Curved(value.detach(), slope.detach(), product)
+
+
+def test_curved_function():
+    y = uniform(0, BATCH, LATENTS).requires_grad_()
+
+    def results(value, slope):
+        objective = (value.sin() * uniform(1, BATCH)).sum() + (
+            slope.exp() * uniform(2, BATCH, LATENTS)
+        ).sum()
+        return [value, slope, *torch.autograd.grad(objective, y)]
+
+    assert_equal(results(*value_and_slope_of(curved_wave, y)), results(*differentiate(wave, y)))
+
+
+class Wave:
+    """The same cost as one that knows its curvature."""
+
+    curved = staticmethod(curved_wave)
+
+    def __call__(self, y):
+        return wave(y)
+
+
+def gradient_in_surrogate(surrogate, cost, z):
+    value, slope = surrogate.value_and_slope(z, cost)
+    objective = (value.sin() * uniform(1, BATCH)).sum() + (
+        slope.exp() * uniform(2, BATCH, LATENTS)
+    ).sum()
+    return [value, slope, *torch.autograd.grad(objective, surrogate.learned_parameters())]
+
+
+def test_relaxed_cost():
+    """c = η f(σ(z/λ)) and its slope, with their derivatives in λ and η."""
+    surrogate = RelaxedCost(SurrogateSpec(latents=LATENTS, temperature=0.7, scale=0.8), len(SEEDS))
+    z = 4 * uniform(0, BATCH, LATENTS) - 2
+    assert_equal(
+        gradient_in_surrogate(surrogate, Wave(), z), gradient_in_surrogate(surrogate, wave, z)
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_relaxed_cost_of_a_vae(name):
+    """Of every layer, with the layers above it, against the cost as one plain function."""
+    pixel_mean = torch.linspace(0.1, 0.9, PIXELS, dtype=torch.float64)
+    model = DiscreteVAE(name, pixel_mean, LATENTS, parameter_generators(SEEDS))
+    layers = len(model.encoders)
+    with torch.no_grad():
+        for k, parameter in enumerate(model.parameters()):
+            parameter += 0.5 * uniform(30 + k, *parameter.shape[1:])
+    x = (uniform(1, BATCH, PIXELS) < 0.4).double()
+    for layer in range(layers):
+        below = x if layer == 0 else (uniform(2, BATCH, LATENTS) < 0.5).double()
+        above = [uniform(3 + k, BATCH, LATENTS) for k in range(layers - layer - 1)]
+        kind = LayerCost if above else TopLayerCost
+        cost = kind(model, layer, below, model.encode(layer, below), above, uniform(9, BATCH))
+        surrogate = RelaxedCost(
+            SurrogateSpec(latents=LATENTS, temperature=0.7, scale=0.8), len(SEEDS)
+        )
+        z = 4 * uniform(0, BATCH, LATENTS) - 2
+        plain = PlainCost(surrogate, cost, model)
+        by_tape = Surrogate.value_and_slope(plain, z, None)
+        objective = (by_tape[0].sin() * uniform(1, BATCH)).sum()
+        objective = objective + (by_tape[1].exp() * uniform(2, BATCH, LATENTS)).sum()
+        gradients = torch.autograd.grad(objective, surrogate.learned_parameters())
+        assert_equal(gradient_in_surrogate(surrogate, cost, z), [*by_tape, *gradients])
+
+
+class PlainCost(Surrogate):
+    """η f(σ(z/λ)) of a VAE's layer written with torch.distributions, for the tape alone."""
+
+    def __init__(self, surrogate, cost, model):
+        super().__init__()
+        self.surrogate, self.cost, self.model = surrogate, cost, model
+
+    def forward(self, z, cost, context=None):
+        def log_prob(logits, b):
+            return torch.distributions.Bernoulli(logits=logits, validate_args=False).log_prob(b)
+
+        squash, given, model = self.surrogate.temperature, self.cost, self.model
+        value, below = squash(z), given.below
+        q = given.factor if given.noise else given.factor + model.prior_logits
+        f = given.spent + log_prob(q.detach(), value).sum(-1)
+        f = f - log_prob(model.decode(given.layer, value), below).sum(-1)
+        for layer, u in enumerate(given.noise, given.layer + 1):
+            logits = model.encode(layer, value)
+            below, value = value, squash(logits + torch.logit(u))
+            f = f + log_prob(logits, value).sum(-1)
+            f = f - log_prob(model.decode(layer, value), below).sum(-1)
+        return self.surrogate.scale * (f - log_prob(model.prior_logits, value).sum(-1))
+
+
+def test_a_second_graph_is_refused():
+    """What the closed forms leave out would otherwise be missing without a word."""
+    mlp = network([4], 1, "tanh")
+    z = uniform(0, BATCH, LATENTS).requires_grad_()
+    value, _ = network_value_and_slope(mlp.layers, ACTIVATIONS["tanh"], z)
+    with pytest.raises(RuntimeError, match="differentiated once only"):
+        torch.autograd.grad(value.sum(), z, create_graph=True)
+
+
+def test_nothing_is_kept_alive():
+    """A pass is freed with its outputs, not by the garbage collector."""
+    seen = []
+
+    class Watched(Perceptron):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            seen.append(weakref.ref(self))
+
+    mlp = network([4], 1, "tanh")
+    gc.disable()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(closed_forms, "Perceptron", Watched)
+            value, slope = network_value_and_slope(
+                mlp.layers, ACTIVATIONS["tanh"], uniform(0, BATCH, LATENTS)
+            )
+            assert seen[0]() is not None
+            del value, slope
+            assert seen[0]() is None
+    finally:
+        gc.enable()
