@@ -79,13 +79,12 @@ def slope_products(model):
 
 
 def curvature_products(model):
-    """∂φ g² for η and λ, once f and its slope at the relaxed value are there.
+    """∂φ g² for η and λ, once f and its slope at the relaxed value y are there.
 
-    η needs no product. ∂/∂λ of Σ w·∂f, with w = ∂g²/∂slope fixed, is a mixed second derivative of
-    f: along w and along the value's derivative in λ. Two tangents carried forward give it, and no
-    pass back: what multiplies the second-order tangents is the slope of the pass above.
+    η needs no product. With w = ∂g²/∂slope, fixed, ∂/∂λ of Σ w·∂f is (∂²f w)·∂y/∂λ. The product of
+    the curvature with one vector is a tangent carried forward, and what becomes of it carried back.
     """
-    return [p for maps in RELAXED[model] for p in forward(maps) + forward(maps)]
+    return [p for maps in RELAXED[model] for p in forward(maps) + back(maps)]
 
 
 def network_products(layer):

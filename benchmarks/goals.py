@@ -1,9 +1,10 @@
 """What the package is to reach, judged from the run at hand.
 
-The rates are three times and twice what other implementations reach on one thread of a machine of
-this kind, MNIST, batch 24: the authors' TensorFlow graph code 186 it/s of RELAX and 325 of REBAR on
-`linear1`, 149 of REBAR on `linear2` and 102 on `nonlinear`; storchastic 85 of RELAX on `linear1`.
-They are of a machine, the ratios are not.
+The rates are multiples of what other implementations reach on a machine of this kind, on MNIST in
+batches of 24. The authors' TensorFlow graph code does 186 it/s of RELAX and 325 of REBAR on
+`linear1`, and of REBAR 149 on `linear2` and 102 on `nonlinear`; storchastic does 85. The goals are
+three times RELAX's, twice REBAR's on `linear1`, and two and a half times REBAR's elsewhere. Rates
+are a machine's; ratios are less so.
 """
 
 from typing import NamedTuple

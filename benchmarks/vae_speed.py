@@ -6,8 +6,13 @@ from floor import Floor
 from matching import start_alike
 from reference import Reference
 from timing import rate, ratio, slice_steps, timed_rounds
+from unstacked import Unstacked
 
 from relax.problems.vae_training import Trainer
+from relax.streams import Noise
+
+# What is timed without the replica axis as well, on linear1.
+UNSTACKED = ("reinforce", "rebar", "relax")
 
 
 def reference_training(model, estimator, images):
@@ -18,11 +23,24 @@ def reference_training(model, estimator, images):
     return Training(run, images, lambda _, x, noise: reference.step(x[0], noise.u[0]))
 
 
+def unstacked_training(estimator, images):
+    """The `Training` of `linear1` without the replica axis."""
+    run = settings("linear1", estimator)
+    unstacked = Unstacked(Trainer(run, images))
+
+    def update(step, x, noise):
+        unstacked.step(step + 1, x[0], Noise(noise.u[0]))
+
+    return Training(run, images, update)
+
+
 def contestants(model, images):
     """What is timed side by side: by (kind, estimator), a function of a number of steps."""
     found = {}
     for estimator in ESTIMATORS:
         found["package", estimator] = package_training(model, estimator, images)
+        if model == "linear1" and estimator in UNSTACKED:
+            found["unstacked", estimator] = unstacked_training(estimator, images)
         found["floor", estimator] = Floor(model, estimator, BATCH)
         found["reference", estimator] = reference_training(model, estimator, images)
     return found

@@ -16,7 +16,7 @@ from relax.problems import vae_training
 from relax.problems.vae import MODELS
 from relax.problems.vae_training import Minibatches, Trainer
 from relax.registry import estimator_names
-from relax.streams import generator
+from relax.streams import Noise, generator
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 PIXELS, STEPS, ALONE = 20, 200, "relax, network alone"
@@ -119,6 +119,23 @@ def test_the_package_computes_what_the_reference_does(
     for name, value in ours.items():
         torch.testing.assert_close(value, theirs[name], rtol=0, atol=TOLERANCE, msg=name)
         assert name in fixed or (value - before[name]).abs().max() > 1e-3, f"{name} did not learn"
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("estimator", ["reinforce", "rebar", "relax"])
+def test_the_replica_axis_changes_nothing(benchmark_module, images, estimator):
+    """The step without the axis, which the package is timed against, computes the same."""
+    run = small_settings(benchmark_module("cases"), "linear1", estimator)
+    trainer = Trainer(run, images)
+    unstacked = benchmark_module("unstacked").Unstacked(trainer)
+    batches, noise = Minibatches(images.train, run.seeds, run.batch), run.noise_stream("noise")
+    for step in range(STEPS):
+        x, drawn = batches(step), noise(step)
+        trainer.step(step + 1, x, drawn)
+        unstacked.step(step + 1, x[0], Noise(drawn.u[0]))
+    ours, theirs = trainer.learned.parameters(), unstacked.learned.parameters()
+    for stacked, plain in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(stacked[0], plain, rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.usefixtures("float64")
