@@ -14,6 +14,8 @@ Columns of `bench.csv`, a row a model (or "toy"), estimator and number of replic
 - to_unstacked: time over that of the same formulas without the replica axis (`unstacked.py`).
 - memory_mib, peak_memory_mib: what a training adds to a process that has all code loaded, and the
   whole process's peak, interpreter and torch included (`memory.py`).
+- core_share: how much of a core the process had while the VAEs were timed; less than about 1 means
+  that others were computing too.
 - noise, batch, latents, pixels, machine, torch, threads: what was run, and where.
 """
 

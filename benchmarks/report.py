@@ -53,7 +53,8 @@ def markdown(table, quick):
     vae = table[~is_toy]
     first = vae.iloc[0]
     paragraphs = [
-        f"{first.machine}; torch {first.torch}; threads: {first.threads}.",
+        f"{first.machine}; torch {first.torch}; threads: {first.threads}. "
+        f"While the VAEs were timed, the process had {first.core_share:.0%} of a core.",
         f"Discrete VAEs, one replica: {first.pixels:.0f} pixels, batch {first.batch}, "
         f"{first.latents} latents in a layer, {first.noise} noise. The floor is the step's matrix "
         "products alone, the reference the same computation in eager PyTorch as one would write "

@@ -28,6 +28,21 @@ def slice_steps(run, seconds, least=3):
     return steps
 
 
+class CoreShare:
+    """In a `with` block: `share` is what the process had of one core, at most about 1.
+
+    Less means that others were computing too, and that rates are lower than they might be.
+    """
+
+    def __enter__(self):
+        self.started = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *error):
+        wall, used = self.started
+        self.share = (time.process_time() - used) / (time.perf_counter() - wall)
+
+
 def timed_rounds(contestants, steps, rounds):
     """Seconds a step: a table with a row a round and a column a contestant."""
     rows = []

@@ -1,192 +1,149 @@
-"""The package's formulas for `linear1` without the replica axis, to see what the axis costs.
+"""The package's step on `linear1` without the replica axis, to see what the axis costs.
 
-A training step as the package does it, for REINFORCE, REBAR and RELAX with coupled noise: the same
-estimate, the same closed forms, the same Adam, on tensors [batch, width] where the package has
-[replica, batch, width]. The one-seed step that somebody would write who knows the package's
-formulas and needs no replicas. `tests/unit/test_benchmarks.py` holds it to the package's results.
+For REINFORCE, REBAR and RELAX with coupled noise, on tensors [batch, width] where the package has
+[replica, batch, width]. It is the package's own code but for the lines that know how many axes
+there are: those are written again here, `bmm` as `mm` and so on, under the names of what they
+replace. `tests/unit/test_benchmarks.py` holds the two to the same results.
 """
+
+import copy
 
 import torch
 from torch import nn
-from torch.autograd import Function, grad
-from torch.nn.functional import binary_cross_entropy_with_logits, softplus
+from torch.autograd import grad
 
-from relax.closed_forms import ACTIVATIONS, Curved
-from relax.problems.vae_gradients import direct_gradient
+from relax import closed_forms, replicas, surrogates
+from relax.closed_forms import Curved
+from relax.problems import vae
+from relax.problems.vae_gradients import encoder_estimate
 from relax.problems.vae_training import surrogate_groups
-from relax.registry import load_estimator
-from relax.surrogates import Sum
 from relax.training import adam, check_finite
 
 
-def parameter(stacked):
-    """A parameter of the package without its first axis."""
-    return nn.Parameter(stacked.detach()[0].clone())
-
-
-class Linear(nn.Module):
-    """[batch, inputs] -> [batch, outputs]; the weight is [inputs, outputs], as in the package."""
-
-    def __init__(self, stacked):
-        super().__init__()
-        self.weight, self.bias = parameter(stacked.weight), parameter(stacked.bias)
-
+class StackedLinear(replicas.StackedLinear):
     def forward(self, x):
         return torch.addmm(self.bias, x, self.weight)
 
 
-class Model(nn.Module):
-    """The two linear maps and the prior of `linear1`."""
+class Perceptron(closed_forms.Perceptron):
+    def __init__(self, parameters, activation, z, context=None, x=None):
+        self.weights, self.activation, self.x = parameters[::2], activation, x
+        self.latents = z.shape[-1]
+        biases = parameters[1::2]
+        self.h = [z if context is None else torch.cat([context, z], -1)]
+        self.a, self.slopes = [], []
+        for weight, bias in zip(self.weights[:-1], biases[:-1], strict=True):
+            a = torch.addmm(bias, self.h[-1], weight)
+            self.h.append(activation.function(a))
+            self.a.append(a)
+            self.slopes.append(activation.derivative(a, self.h[-1]))
+        output = torch.addmm(biases[-1], self.h[-1], self.weights[-1])
+        if x is None:
+            self.value = output.squeeze(-1)
+            delta = torch.ones_like(output)
+        else:
+            self.value = vae.binary_cross_entropy_with_logits(output, x, reduction="none").sum(-1)
+            delta = torch.sigmoid(output).sub_(x)
+        self.betas, self.deltas = [], [delta]
+        for k in reversed(range(len(self.weights))):
+            self.betas.insert(0, self._down(self.deltas[0], k))
+            if k:
+                self.deltas.insert(0, self.betas[0] * self.slopes[k - 1])
+        self.slope = self.betas[0]
 
-    def __init__(self, stacked):
-        super().__init__()
-        self.register_buffer("pixel_mean", stacked.pixel_mean.clone())
-        self.encoder = Linear(stacked.encoders[0].layers[0])
-        self.decoder = Linear(stacked.decoders[0].layers[0])
-        self.prior_logits = parameter(stacked.prior_logits)
+    def _in_parameters(self, k, g, tangent, e):
+        h, delta = self.h[k], self.deltas[k]
+        factor = g * h
+        factor[..., h.shape[-1] - tangent.shape[-1] :].add_(tangent)
+        in_weight = torch.mm(factor.T, delta)
+        in_bias = torch.mm(g.T, delta)
+        if e is not None:
+            in_weight.addmm_(h.T, e)
+            in_bias += e.sum(0, keepdim=True)
+        return in_weight, in_bias
 
+    def _of_z(self, k):
+        return self.weights[k] if k else self.weights[0][-self.latents :]
 
-class Cost:
-    """f of the latents, given the images x and the logits of q."""
+    def _up(self, tangent, k):
+        return torch.mm(tangent, self._of_z(k))
 
-    def __init__(self, model, x, logits):
-        self.model, self.x = model, x
-        prior, logits = model.prior_logits, logits.detach()
-        self.factor = logits - prior
-        self.offset = softplus(prior).sum(-1) - softplus(logits).sum(-1)
-
-    def __call__(self, b):
-        generated = self.model.decoder(2 * b - 1)
-        error = binary_cross_entropy_with_logits(generated, self.x, reduction="none").sum(-1)
-        return error + (b * self.factor).sum(-1) + self.offset
-
-    def curved(self, y):
-        """`Curved` at relaxed latents."""
-        weight, bias = self.model.decoder.weight, self.model.decoder.bias
-        with torch.no_grad():
-            generated = torch.addmm(bias, 2 * y - 1, weight)
-            error = binary_cross_entropy_with_logits(generated, self.x, reduction="none").sum(-1)
-            delta = torch.sigmoid(generated).sub_(self.x)
-            slope = 2 * torch.mm(delta, weight.T) + self.factor
-            value = error + (y * self.factor).sum(-1) + self.offset
-
-        def product(v):
-            theta = delta + self.x
-            bend = torch.mm(4 * v, weight).mul_(torch.addcmul(theta, theta, theta, value=-1))
-            return torch.mm(bend, weight.T)
-
-        return Curved(value, slope, product)
-
-
-class Zero(nn.Module):
-    """c = 0."""
-
-    def value_and_slope(self, z, cost, context=None):
-        return z.new_zeros(len(z)), torch.zeros_like(z)
+    def _down(self, slope, k):
+        return torch.mm(slope, self._of_z(k).T)
 
 
-class RelaxedCost(nn.Module):
-    """η f(σ(z/λ))."""
-
-    def __init__(self, stacked):
-        super().__init__()
-        self.scale = parameter(stacked.scale)
-        self.log_temperature = parameter(stacked.temperature.log_temperature)
-
-    def value_and_slope(self, z, cost, context=None):
-        return _RelaxedCost.apply(cost.curved, z, self.log_temperature, self.scale)
-
-
-class _RelaxedCost(Function):
-    """As `relax.closed_forms.relaxed_value_and_slope`, where its derivatives are explained."""
-
+class _NetworkValueAndSlope(closed_forms._NetworkValueAndSlope):
     @staticmethod
-    def forward(ctx, curved, z, log_temperature, scale):
-        inverse = torch.exp(-log_temperature)
-        y = torch.sigmoid(z * inverse)
-        dy = torch.addcmul(y, y, y, value=-1).mul_(inverse)
-        f = curved(y)
-        slope = f.slope * dy
-        ctx.saved = f, z, y, dy, slope, inverse, scale
-        return f.value * scale, slope * scale
+    def forward(ctx, activation, context, z, *parameters):
+        ctx.perceptron = Perceptron(parameters, activation, z, context)
+        return ctx.perceptron.value.detach(), ctx.perceptron.slope.detach()
 
+
+class _RelaxedValueAndSlope(closed_forms._RelaxedValueAndSlope):
     @staticmethod
     def backward(ctx, g, v):
         f, z, y, dy, slope, inverse, scale = ctx.saved
         along = v * slope
         in_y = f.product(v * dy).addcmul_(g.unsqueeze(-1), f.slope)
         in_y.addcmul_(v * f.slope, (1 - 2 * y) * inverse)
-        in_log_temperature = torch.addcmul(along, in_y, dy * z).sum().view(1, 1)
-        in_scale = (g * f.value).sum().view(1) + along.sum()
-        return None, None, in_log_temperature * -scale, in_scale
+        in_log_temperature = torch.addcmul(along, in_y, dy * z).sum((0, 1)).view(1, 1)
+        in_scale = (g * f.value).sum(0, keepdim=True) + along.sum((0, 1)).unsqueeze(-1)
+        return None, None, in_log_temperature * -scale.unsqueeze(-1), in_scale
 
 
-class Network(nn.Module):
-    """r(z, context), with ReLU."""
+class DiscreteVAE(vae.DiscreteVAE):
+    def curved_error(self, layer, value, below):
+        parameters = list(self.decoders[layer].parameters())
+        with torch.no_grad():
+            at = Perceptron(parameters, vae.TANH, 2 * value - 1, x=below)
+        return Curved(at.value, 2 * at.slope, product=lambda v: at.second(4 * v)[0])
 
-    def __init__(self, stacked):
-        super().__init__()
-        self.layers = nn.ModuleList(Linear(layer) for layer in stacked.layers)
 
+class ZeroSurrogate(surrogates.ZeroSurrogate):
+    def forward(self, z, cost, context=None):
+        return z.new_zeros(z.shape[:1])
+
+
+class RelaxedCost(surrogates.RelaxedCost):
     def value_and_slope(self, z, cost, context=None):
+        log_temperature = self.temperature.log_temperature
+        return _RelaxedValueAndSlope.apply(cost.curved, z, log_temperature, self.scale)
+
+
+class Network(surrogates.Network):
+    def value_and_slope(self, z, cost=None, context=None):
         parameters = [p for layer in self.layers for p in (layer.weight, layer.bias)]
-        return _Network.apply(context, z, *parameters)
+        return _NetworkValueAndSlope.apply(self.activation, context, z, *parameters)
 
 
-class _Network(Function):
-    """As `relax.closed_forms.Perceptron`, for one output and a second derivative of zero."""
+REPLACED = (StackedLinear, DiscreteVAE, ZeroSurrogate, RelaxedCost, Network)
 
-    @staticmethod
-    def forward(ctx, context, z, *parameters):
-        weights, biases = parameters[::2], parameters[1::2]
-        hs, slopes = [torch.cat([context, z], -1)], []
-        function, derivative, _ = ACTIVATIONS["relu"]
-        for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-            a = torch.addmm(bias, hs[-1], weight)
-            hs.append(function(a))
-            slopes.append(derivative(a, hs[-1]))
-        value = torch.addmm(biases[-1], hs[-1], weights[-1])
-        of_z = [weights[0][-z.shape[1] :], *weights[1:]]
-        deltas, slope = [torch.ones_like(value)], None
-        for k in reversed(range(len(weights))):
-            slope = torch.mm(deltas[0], of_z[k].T)
-            if k:
-                deltas.insert(0, slope * slopes[k - 1])
-        ctx.saved = of_z, hs, slopes, deltas
-        return value.squeeze(-1), slope
 
-    @staticmethod
-    def backward(ctx, g, v):
-        of_z, hs, slopes, deltas = ctx.saved
-        g, tangent, gradients = g.unsqueeze(-1), v, []
-        for k, (h, delta) in enumerate(zip(hs, deltas, strict=True)):
-            factor = g * h
-            factor[:, h.shape[1] - tangent.shape[1] :].add_(tangent)
-            gradients += [torch.mm(factor.T, delta), torch.mm(g.T, delta)]
-            if k < len(slopes):
-                tangent = torch.mm(tangent, of_z[k]) * slopes[k]
-        return None, None, *gradients
+def without_axis(module):
+    """A copy of a module of the package, of one replica, whose parameters lack the first axis."""
+    module = copy.deepcopy(module)
+    for part in module.modules():
+        for name, parameter in part.named_parameters(recurse=False):
+            plain = parameter.detach()[0].clone()
+            setattr(part, name, nn.Parameter(plain, requires_grad=parameter.requires_grad))
+        for replacement in REPLACED:
+            if type(part) is replacement.__base__:
+                part.__class__ = replacement
+    return module
 
 
 class Unstacked:
     """A run of `linear1` for one seed, from the parameters of a package's `Trainer`."""
 
     def __init__(self, trainer):
-        settings, (stacked,) = trainer.settings, trainer.surrogates
-        self.estimator = load_estimator(settings.estimator)
-        self.model = Model(trainer.model)
-        if settings.estimator == "reinforce":
-            self.surrogate = Zero()
-        elif settings.estimator == "rebar":
-            self.surrogate = RelaxedCost(stacked)
-        else:
-            relaxed, network = stacked.parts
-            self.surrogate = Sum(RelaxedCost(relaxed), Network(network))
-        self.learned = nn.ModuleDict({"model": self.model, "surrogates": self.surrogate})
+        settings = trainer.settings
+        self.estimator = trainer.estimator
+        self.model, self.surrogates = map(without_axis, (trainer.model, trainer.surrogates))
+        self.learned = nn.ModuleDict({"model": self.model, "surrogates": self.surrogates})
         model = (self.model.parameters(), settings.learning_rate)
-        groups = [model, *surrogate_groups(settings, self.surrogate)]
+        groups = [model, *surrogate_groups(settings, self.surrogates)]
         self.optimizer = adam(groups, settings.adam_beta2)
-        self.parameters, self.phi = (list(m.parameters()) for m in (self.model, self.surrogate))
+        self.parameters = list(self.model.parameters())
         self.who = {"seeds": settings.seeds, "estimator": settings.estimator}
 
     def step(self, step, x, noise):
@@ -197,20 +154,18 @@ class Unstacked:
             x: images, [batch, pixel].
             noise: `Noise`, coupled, [batch, latent].
         """
-        context = x - self.model.pixel_mean
-        logits = self.model.encoder(context)
-        cost = Cost(self.model, x, logits)
-        # the package's formula itself: nothing in it asks for a replica axis
-        estimate = self.estimator.estimate(self.surrogate, cost, logits, noise, context)
-        gradient = estimate.gradient + direct_gradient(logits, estimate.sample)
-        check_finite(cost=estimate.cost, gradient=gradient, step=step, **self.who)
-        if self.phi:
-            weight = gradient.detach() * (2 / len(x))
-            for p, g in zip(self.phi, grad(gradient, self.phi, weight), strict=True):
-                p.grad = g
-        means = [gradient.detach() / len(x), torch.full_like(estimate.cost, 1 / len(x))]
-        gradients = grad([logits, estimate.cost], self.parameters, means)
-        for p, g in zip(self.parameters, gradients, strict=True):
-            p.grad = g
+        estimate = encoder_estimate(self.estimator, self.surrogates, self.model, x, noise)
+        check_finite(cost=estimate.cost, **estimate.gradients, step=step, **self.who)
+        (layer,), (surrogate,) = estimate.layers, self.surrogates
+        if phi := surrogate.learned_parameters():
+            outputs = [layer.gradient]
+            gradients = grad(outputs, phi, [g.detach() * (2 / len(x)) for g in outputs])
+            for parameter, gradient in zip(phi, gradients, strict=True):
+                parameter.grad = gradient
+        surrogate.observe(estimate.cost.detach())
+        means = [layer.gradient.detach() / len(x), torch.full_like(estimate.cost, 1 / len(x))]
+        gradients = grad([*estimate.logits, estimate.cost], self.parameters, means)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
         self.optimizer.step()
         return estimate.cost.detach()

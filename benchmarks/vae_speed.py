@@ -5,7 +5,7 @@ from cases import BATCH, ESTIMATORS, MODELS, Training, package_training, setting
 from floor import Floor
 from matching import start_alike
 from reference import Reference
-from timing import rate, ratio, slice_steps, timed_rounds
+from timing import CoreShare, rate, ratio, slice_steps, timed_rounds
 from unstacked import Unstacked
 
 from relax.problems.vae_training import Trainer
@@ -94,4 +94,6 @@ def vae_table(times, repeats):
 def vae_speed(repeats, rounds, seconds, image_count):
     """`vae_table` of a new measurement."""
     images = synthetic_images(image_count)
-    return vae_table(time_models(repeats, rounds, seconds, images), repeats)
+    with CoreShare() as core:
+        times = time_models(repeats, rounds, seconds, images)
+    return vae_table(times, repeats).assign(core_share=core.share)
