@@ -55,9 +55,9 @@ class Pipeline:
 
     def wait_for_training(self, saves_in=None):
         """Wait for a training job; if asked, until one has saved a new state in this folder."""
-        deadline, seen = time.monotonic() + 120, _states(saves_in)
+        deadline, seen = time.monotonic() + 120, states(saves_in)
         while self.process.poll() is None and time.monotonic() < deadline:
-            if self.jobs() and (saves_in is None or _states(saves_in) - seen):
+            if self.jobs() and (saves_in is None or states(saves_in) - seen):
                 return True
             time.sleep(0.05)
         return False
@@ -66,8 +66,11 @@ class Pipeline:
         return self.process.wait(timeout=900)  # a guard, for machines with much else to do
 
 
-def _states(folder):
-    return set(folder.rglob("state_*")) if folder else set()
+def states(folder):
+    """Paths of the saved states in a folder, or none of None."""
+    # Not rglob: it raises where a folder vanishes meanwhile, as that of a run which ends does.
+    walk = os.walk(folder) if folder else ()
+    return {Path(top, name) for top, _, names in walk for name in names if name[:6] == "state_"}
 
 
 def _trains(process):

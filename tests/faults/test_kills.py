@@ -5,21 +5,24 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
-from faults.processes import CONFIG, RESULTS, Pipeline, command, products
+from faults.processes import CONFIG, RESULTS, Pipeline, command, products, states
 from workflow.project import Project, write_config
 
 KILLS = 21
-LONGER = {"vae.steps": 4500}  # so that there is something to kill every time
+STEPS = 4500
+# It saves, and keeps checkpoints, so often that some of each come before every few kills.
+LONGER = {"vae.steps": STEPS, "vae.save_every": 0.03, "vae.checkpoints": 20}
 VICTIMS = ("job", "snakemake", "both")
 
 
 def newest_states(project):
     """The step of the newest saved state of each unfinished run, by its folder."""
     steps = {}
-    for path in (project.path / RESULTS).rglob("state_*"):
+    for path in states(project.path / RESULTS):
         folder = str(path.parent.parent.relative_to(project.path / RESULTS))
         steps[folder] = max(steps.get(folder, 0), int(path.name.removeprefix("state_")))
     return steps
@@ -35,18 +38,29 @@ def continued(project):
     return found
 
 
-def kill(pipeline, victim, rng):
-    """kill -9; jobs whose Snakemake is gone are then asked to stop, as their message advises."""
+def wait_for_a_moment(project, rng, seconds):
+    """Sleep for up to so many seconds, but on no machine until a run has gone far from here."""
+    start, far = newest_states(project), rng.uniform(0, STEPS / (2 * KILLS))
+    deadline = time.monotonic() + rng.uniform(0, seconds)
+    while time.monotonic() < deadline:
+        if any(step - start.get(run, 0) > far for run, step in newest_states(project).items()):
+            time.sleep(rng.uniform(0, LONGER["vae.save_every"]))  # not always just after a save
+            return
+        time.sleep(0.01)
+
+
+def kill(pipeline, victim, rng, others_go_on):
+    """kill -9; the other jobs are then asked to stop, as the message to the user advises."""
     jobs = pipeline.jobs()
     if victim in ("snakemake", "both"):
         pipeline.process.kill()
     if victim in ("job", "both"):
         for job in jobs if victim == "both" else rng.sample(jobs, min(1, len(jobs))):
             job.kill()
+    for job in [] if others_go_on else jobs:
+        with suppress(psutil.NoSuchProcess):
+            job.terminate()
     pipeline.wait()
-    for job in jobs:
-        if job.is_running():
-            job.send_signal(signal.SIGTERM)
     psutil.wait_procs(jobs, timeout=60)
 
 
@@ -65,25 +79,24 @@ def test_killed_again_and_again(longer, project):
     """Twenty-one kills in one run: the same bytes at the end, nothing saved is trained again."""
     config, undisturbed = longer
     rng = random.Random(0)
-    resumed, kills = 0, 0
-    states = {}
-    while kills < KILLS:
+    resumed = 0
+    saved = {}
+    for kills in range(KILLS):
         pipeline = Pipeline(project, config=config)
         # At any moment of a start, and at any moment of training, in turn.
         saves = project.path / RESULTS if kills % 2 else None
-        if not pipeline.wait_for_training(saves):
-            assert pipeline.wait() == 0, pipeline.output
-            break
-        time.sleep(rng.uniform(0, 1.5 if saves else 4.5))
-        kill(pipeline, VICTIMS[kills % 3], rng)
-        kills += 1
+        trains = pipeline.wait_for_training(saves)
+        assert trains, f"it ended after {kills} kills: make it longer\n{pipeline.output}"
+        wait_for_a_moment(project, rng, 1.5 if saves else 4.5)
+        # The last time that one job is killed, Snakemake waits until the other has ended.
+        kill(pipeline, VICTIMS[kills % 3], rng, others_go_on=kills == KILLS - 3)
         assert "Traceback (most recent call last)" not in pipeline.output
         for folder, step in continued(project).items():
-            if step is not None and folder in states:
+            if step is not None and folder in saved:
                 # What was saved is what it went on from: nothing before it is trained again.
-                assert step >= states[folder]
+                assert step >= saved[folder]
                 resumed += 1
-        states = newest_states(project)
+        saved = newest_states(project)
         unlock = subprocess.run(
             [*command(config=config), "--unlock"],
             cwd=project.path,
@@ -92,7 +105,6 @@ def test_killed_again_and_again(longer, project):
             check=False,
         )
         assert unlock.returncode == 0, unlock.stderr
-    assert kills >= 20, "the run ended before it was killed often enough: make it longer"
     assert resumed >= 5
     pipeline = Pipeline(project, config=config)
     assert pipeline.wait() == 0, pipeline.output
