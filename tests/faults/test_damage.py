@@ -49,7 +49,10 @@ def test_two_pipelines_in_one_directory(undisturbed, project):
     """The second of the same preset says that the first is at work, and touches nothing."""
     first = Pipeline(project)
     assert first.wait_for_training()
+    at_work = psutil.Process(first.process.pid)
+    at_work.suspend()  # or it could end before the second has asked for the lock
     second = project.snakemake("table_vae", "--cores", "1", config=CONFIG)
+    at_work.resume()
     assert second.returncode != 0
     assert "cannot be locked" in second.stdout
     assert first.wait() == 0, first.output
