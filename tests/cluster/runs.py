@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import psutil
 from cluster.slurm import wait_until
 
 # The profile as it is, but asking for the jobs' states sooner: the jobs here take seconds.
@@ -28,10 +29,18 @@ def halted_training(cluster, project, folder):
     """Halt the training in its midst, its first checkpoint kept: the job's id, its process."""
     first = project.path / folder / "unfinished" / "checkpoint_0"
     wait_until(first.exists, 240, "the first checkpoint")
-    (process,) = [p for p in cluster.processes() if p.cmdline()[-1].endswith("train_vae.py")]
+    (process,) = [p for p in cluster.processes() if _trains(p)]
     process.suspend()
     if (project.path / folder / "training.csv").exists():
         process.resume()  # or the run that a test waits for would never end
         raise AssertionError("the training has ended: make it longer")
     (job,) = cluster.running()
     return job, process
+
+
+def _trains(process):
+    try:
+        words = process.cmdline()
+    except psutil.Error:  # it has ended since it was found
+        return False
+    return bool(words) and words[-1].endswith("train_vae.py")
