@@ -31,6 +31,11 @@ class Images:
         """Mean of the training images: [pixel]."""
         return self.train.mean(0)
 
+    def to(self, device):
+        """The same on a device."""
+        splits = {name: getattr(self, name).to(device) for name in SPLITS}
+        return Images(**splits, shape=self.shape)
+
 
 def load_images(path, dtype=torch.float32):
     """Read a prepared data set.

@@ -60,7 +60,7 @@ def read_sealed(path, run):
     if body[:DIGEST] != run:
         raise DataError(f"{path} is of another configuration, data set or version of the code")
     try:
-        return torch.load(io.BytesIO(body[DIGEST:]), weights_only=True)
+        return torch.load(io.BytesIO(body[DIGEST:]), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for what it does not take
         raise DataError(f"{path} cannot be read: {error}") from None
 

@@ -22,6 +22,9 @@ def collect(kind, wildcards, params, **surrogate_shape):
             chosen["hidden"] = tuple(chosen["hidden"])
         values["spec"] = SurrogateSpec(**chosen, **surrogate_shape)
     for number in ("target", "learning_rate"):
-        if number in values:
-            values[number] = float(values[number])
+        given = values.get(number)
+        if isinstance(given, list):  # of learning rates: trained side by side
+            values[number] = tuple(map(float, given))
+        elif given is not None:
+            values[number] = float(given)
     return kind(**{f.name: values[f.name] for f in fields(kind) if f.name in values})

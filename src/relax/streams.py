@@ -82,17 +82,26 @@ class NoiseStream:
         batch, latents: the shape of one step's noise is [replica, batch, latents].
         kind: "independent" (u and v) or "coupled" (u alone).
         block: steps drawn at once; part of the stream's identity.
+        copies: how often the seeds stand in a row on the replica axis.
+        device: where the noise is to lie; it is drawn by the processor and is the same everywhere.
     """
 
-    def __init__(self, seeds, purpose, batch, latents, kind, dtype, block=100):
+    def __init__(
+        self, seeds, purpose, batch, latents, kind, dtype, block=100, copies=1, device="cpu"
+    ):
         self.arguments = (seeds, purpose)
         self.shape = (block, 2 if kind == "independent" else 1, batch, latents)
         self.dtype, self.block, self.drawn = dtype, block, None
+        self.copies, self.device = copies, torch.device(device)
 
     def __call__(self, step):
         index, offset = divmod(step, self.block)
         if index != self.drawn:
             noise = uniform_noise(*self.arguments, index, self.shape, self.dtype)
+            if self.device.type != "cpu":
+                noise = noise.to(self.device)
+            if self.copies > 1:
+                noise = noise.repeat(self.copies, *[1] * (noise.dim() - 1))
             # unbind once a block: slicing at every step costs more
             self.steps = [Noise(*pair.unbind(1)) for pair in noise.unbind(1)]
             self.drawn = index

@@ -16,6 +16,13 @@ def write_table(table, path):
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
+def write_parts(table, column, paths):
+    """Write the rows of each value of a column, in the order they appear, to a path of its own."""
+    parts = table.groupby(column, sort=False)
+    for (_, part), path in zip(parts, paths, strict=True):
+        write_table(part, path)
+
+
 def read_tables(paths):
     """Read CSV tables and stack them; floats come back bit for bit."""
     paths = [paths] if isinstance(paths, str) else list(paths)

@@ -19,36 +19,58 @@ def adam(groups, beta2=0.999):
 
     Args:
         groups: tuples (parameters, learning rate) or (parameters, learning rate, weight decay);
-            parameters that need no gradient are left out. The decay adds that multiple of the
-            parameter to its gradient.
+            parameters that need no gradient are left out. A learning rate may be a tuple: the
+            replicas then fall into as many equal blocks, and each block has its own. The decay
+            adds that multiple of the parameter to its gradient.
         beta2: decay of the second moment.
     """
     alike = {}  # one call of the fused step for all with the same rate and decay
+    blocks = []
     for parameters, rate, *decay in groups:
-        learned = [p for p in parameters if p.requires_grad]
-        if learned:
-            alike.setdefault((rate, sum(decay)), []).extend(learned)
+        rates = rate if isinstance(rate, tuple) else (rate,)
+        for parameter in parameters:
+            if parameter.requires_grad:
+                own = [parameter] if len(rates) == 1 else parameter.detach().chunk(len(rates))
+                blocks.append((parameter, own))
+                for block, block_rate in zip(own, rates, strict=True):
+                    alike.setdefault((block_rate, sum(decay)), []).append(block)
     if not alike:
         return None
     learned = [
         {"params": parameters, "lr": rate, "weight_decay": decay}
         for (rate, decay), parameters in alike.items()
     ]
-    optimizer = torch.optim.Adam(learned, betas=(0.9, beta2), fused=True)
-    optimizer.register_step_pre_hook(_lay_out_gradients)
-    return optimizer
+    return _BlockwiseAdam(blocks, learned, beta2)
 
 
-def _lay_out_gradients(optimizer, *_):
-    """Before a step: every gradient lies in memory as its parameter does.
+class _BlockwiseAdam(torch.optim.Adam):
+    """Torch's fused Adam, on parameters or on blocks of their replicas.
 
-    The fused Adam reads memory as it lies. Handed a transposed gradient, as automatic
-    differentiation gives for some weights, it would take its elements for those of others.
+    A block is a tensor on the parameter's own memory, with a learning rate of its own.
+
+    Args:
+        blocks: pairs of a parameter and its blocks (one: the parameter itself).
+        groups: the blocks by learning rate, as torch takes them.
+        beta2: decay of the second moment.
     """
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            if parameter.grad is not None and not parameter.grad.is_contiguous():
-                parameter.grad = parameter.grad.contiguous()
+
+    def __init__(self, blocks, groups, beta2):
+        on_gpu = blocks[0][0].is_cuda
+        super().__init__(groups, betas=(0.9, beta2), fused=True, capturable=on_gpu)
+        self.blocks = blocks
+
+    def step(self):
+        for parameter, blocks in self.blocks:
+            gradient = parameter.grad
+            if gradient is not None and not gradient.is_contiguous():
+                # The fused step reads memory as it lies. Handed a transposed gradient, as automatic
+                # differentiation gives for some weights, it would take its elements for others'.
+                parameter.grad = gradient = gradient.contiguous()
+            if blocks[0] is not parameter:
+                parts = [None] * len(blocks) if gradient is None else gradient.chunk(len(blocks))
+                for block, part in zip(blocks, parts, strict=True):
+                    block.grad = part
+        super().step()
 
 
 def learn_surrogates(estimator, surrogates, estimates):

@@ -17,7 +17,7 @@ class Adam:
     """Kingma & Ba, 2015, algorithm 1, as it stands there; no decay of the weights."""
 
     def __init__(self, groups, beta2=0.999):
-        self.rates = [(p, rate) for ps, rate, *_ in groups for p in ps if p.requires_grad]
+        self.rates = [(p, rate) for ps, (rate,), *_ in groups for p in ps if p.requires_grad]
         self.moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p, _ in self.rates]
         self.beta2, self.steps = beta2, 0
         self.param_groups = [{"params": [p for p, _ in self.rates]}]

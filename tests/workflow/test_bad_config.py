@@ -37,6 +37,8 @@ MISTAKES = [
     ),
     ("vae.surrogate_weight_decay: -0.1", "vae.surrogate_weight_decay: must be 0 or more; got -0.1"),
     ("vae.pretraining_steps: many", "vae.pretraining_steps: must be a whole number; got 'many'"),
+    ("device: gpu", "device: must be one of auto, cpu, cuda; got 'gpu'"),
+    ("vae.learning_rates_per_job: 0", "vae.learning_rates_per_job: must be 1 or more; got 0"),
     ("vae.save_every: -1", "vae.save_every: must be 0 or more; got -1"),
     ("vae.bound_samples: 0", "vae.bound_samples: must be 1 or more; got 0"),
     ("toy.steps: many", "toy.steps: must be a whole number; got 'many'"),

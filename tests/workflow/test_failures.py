@@ -1,6 +1,7 @@
 """What a user sees when something is wrong: one message, and no result that looks like one."""
 
 import pytest
+import torch
 from workflow.project import Project, write_config
 
 from relax.files import placed_whole
@@ -116,3 +117,16 @@ def test_an_interrupted_write_leaves_no_part(tmp_path, event, earlier):
         interrupted_write(path, event)
     assert [p.name for p in tmp_path.iterdir()] == (["table.csv"] if earlier else [])
     assert not earlier or path.read_text() == earlier
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there(tmp_path):
+    """One message that names the key and what to do; no result."""
+    project = Project.fresh(tmp_path / "project")
+    target = "results/gpu/vae/digits/linear1/rebar/lr0.001/seeds0-1/training.csv"
+    config = write_config(tmp_path, {"preset": "gpu", "device": "cuda"})
+    run = project.snakemake(target, "--cores", "1", config=config)
+    assert run.returncode != 0
+    assert "error: device: 'cuda' is asked for, and torch finds no GPU" in run.stdout
+    assert "Traceback" not in run.stdout
+    assert not (project.path / target).exists()

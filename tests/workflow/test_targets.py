@@ -1,6 +1,8 @@
 """Every target that a user can name, and what it needs; the workflow's lint."""
 
+import pandas as pd
 import pytest
+from workflow.project import Project, write_config
 
 TOY_RULES = ("train_toy", "train_toy", "train_categorical_toy")  # two targets, and the choice
 TOY_ESTIMATORS = ("exact", "reinforce", "concrete", "rebar", "relax")
@@ -75,3 +77,32 @@ def test_lint_is_clean(tiny):
     run = tiny.snakemake("--lint", config=None)
     assert run.returncode == 0, run.stdout
     assert "your workflow is in a good condition" in run.stdout
+
+
+RATES = {
+    "preset": "rates",
+    "vae.models": ["linear1"],
+    "vae.estimators": ["rebar"],
+    "vae.learning_rates": [0.003, 0.001, 0.0005],
+    "vae.learning_rates_per_job": 2,
+}
+
+
+def test_learning_rates_share_jobs(tmp_path):
+    """Two and one of three rates; each has its own files, and everything downstream finds them."""
+    project = Project.fresh(tmp_path / "project")
+    config = write_config(tmp_path, RATES)
+    jobs = project.planned("figure_4", "table_vae", config=config)
+    assert [job for job in jobs if job.startswith("train_vae")] == [
+        "train_vae_rates_1 rebar",
+        "train_vae_rates_3 rebar",
+    ]
+    run = project.snakemake("figure_4", "table_vae", "--cores", "2", config=config)
+    assert run.returncode == 0, run.stdout
+    for rate in RATES["vae.learning_rates"]:
+        folder = project.path / f"results/rates/vae/digits/linear1/rebar/lr{rate}/seeds0-1"
+        for name in ("training.csv", "best.csv", "variance.csv"):
+            table = pd.read_csv(folder / name)
+            assert set(table.learning_rate) == {rate}
+            assert set(table.seed) == {0, 1}
+    assert project.planned("figure_4", "table_vae", config=config) == []

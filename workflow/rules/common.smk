@@ -21,6 +21,7 @@ FIGURES = f"figures/{SUBFOLDER}".rstrip("/")
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 DATA_SETS = data_sets(config)
+VAE_RUN = "vae/{dataset}/{model}/{estimator}/lr{learning_rate}/seeds{first}-{last}"
 
 
 wildcard_constraints:
@@ -95,6 +96,15 @@ def vae_tables(name, estimators):
         estimator=estimators,
         lr=config["vae"]["learning_rates"],
     )
+
+
+def training_files(rates, *names):
+    """Of each learning rate, these files of a VAE's run, with the other wildcards left open."""
+    return [
+        f"{RESULTS}/{VAE_RUN}/{name}".replace("{learning_rate}", str(rate))
+        for rate in rates
+        for name in names
+    ]
 
 
 def learning_settings(estimators):

@@ -1,6 +1,6 @@
 # The discrete VAE: training with checkpoints, and every estimator's variance at those checkpoints.
 VAE = config["vae"]
-RUN = "vae/{dataset}/{model}/{estimator}/lr{learning_rate}/seeds{first}-{last}"
+
 CHECKPOINT_STEPS = [
     round(VAE["steps"] * part / VAE["checkpoints"])
     for part in range(VAE["checkpoints"] + 1)
@@ -18,52 +18,78 @@ midtraining_tables = vae_tables("midtraining", [TRAJECTORY])
 picture_tables = vae_tables("pictures", [TRAJECTORY])
 
 
-rule train_vae:
-    input:
-        images=f"{RESULTS}/data/{{dataset}}.npz",
-        code=estimator_sources(
-            "problems.vae_training", "resume", "data", "jobs", "tables"
-        ),
-    output:
-        table=f"{RESULTS}/{RUN}/training.csv",
-        best=f"{RESULTS}/{RUN}/best.csv",
-        best_model=f"{RESULTS}/{RUN}/best.pt",
-        checkpoints=[
-            f"{RESULTS}/{RUN}/checkpoint_{step}.pt" for step in CHECKPOINT_STEPS
-        ],
-    log:
-        f"{LOGS}/{RUN}/training.log",
-    benchmark:
-        f"{BENCHMARKS}/{RUN}/training.tsv"
-    conda:
-        "../../envs/relax.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(1440),
-    params:
-        steps=VAE["steps"],
-        checkpoint_steps=CHECKPOINT_STEPS,
-        batch=VAE["batch"],
-        latents=VAE["latents"],
-        noise=VAE["noise"],
-        direct_gradient=VAE["direct_gradient"],
-        adam_beta2=VAE["adam_beta2"],
-        evaluation_samples=VAE["evaluation_samples"],
-        bound_samples=VAE["bound_samples"],
-        learning=lambda wildcards: learning_settings([wildcards.estimator]),
-        pretraining_steps=lambda wildcards: (
-            VAE["pretraining_steps"] if REGISTRY[wildcards.estimator].learns else 0
-        ),
-        surrogate=surrogate_settings("vae"),
-    script:
-        "../scripts/train_vae.py"
+# Learning rates whose seeds one job trains side by side. One alone stays a wildcard: there is one
+# rule for all; several make a rule of their own, with the files of each.
+RATES_PER_JOB = VAE["learning_rates_per_job"]
+RATE_GROUPS = (
+    {"train_vae": ["{learning_rate}"]}
+    if RATES_PER_JOB == 1
+    else {
+        f"train_vae_rates_{first + 1}": VAE["learning_rates"][
+            first : first + RATES_PER_JOB
+        ]
+        for first in range(0, len(VAE["learning_rates"]), RATES_PER_JOB)
+    }
+)
+
+
+for rule_name, rates in RATE_GROUPS.items():
+
+    rule:
+        name:
+            rule_name
+        input:
+            images=f"{RESULTS}/data/{{dataset}}.npz",
+            code=estimator_sources(
+                "problems.vae_training", "resume", "data", "jobs", "tables"
+            ),
+        output:
+            tables=training_files(rates, "training.csv"),
+            best=training_files(rates, "best.csv"),
+            models=training_files(rates, "best.pt"),
+            # Of the first learning rate every step, then of the next.
+            checkpoints=training_files(
+                rates, *(f"checkpoint_{step}.pt" for step in CHECKPOINT_STEPS)
+            ),
+        log:
+            f"{LOGS}/{VAE_RUN}/training.log".replace("{learning_rate}", str(rates[0])),
+        benchmark:
+            f"{BENCHMARKS}/{VAE_RUN}/training.tsv".replace(
+                "{learning_rate}", str(rates[0])
+            )
+        conda:
+            "../../envs/relax.yaml"
+        threads: 1
+        resources:
+            mem_mb=growing(4000),
+            runtime=growing(1440),
+        # device and vae.save_every are no params: no result depends on them, but for rounding.
+        params:
+            **({} if RATES_PER_JOB == 1 else {"learning_rate": rates}),
+            steps=VAE["steps"],
+            checkpoint_steps=CHECKPOINT_STEPS,
+            batch=VAE["batch"],
+            latents=VAE["latents"],
+            noise=VAE["noise"],
+            direct_gradient=VAE["direct_gradient"],
+            adam_beta2=VAE["adam_beta2"],
+            evaluation_samples=VAE["evaluation_samples"],
+            bound_samples=VAE["bound_samples"],
+            learning=lambda wildcards: learning_settings([wildcards.estimator]),
+            pretraining_steps=lambda wildcards: (
+                VAE["pretraining_steps"] if REGISTRY[wildcards.estimator].learns else 0
+            ),
+            surrogate=surrogate_settings("vae"),
+        script:
+            "../scripts/train_vae.py"
 
 
 rule measure_variance:
     input:
         images=f"{RESULTS}/data/{{dataset}}.npz",
-        checkpoints=rules.train_vae.output.checkpoints,
+        checkpoints=[
+            f"{RESULTS}/{VAE_RUN}/checkpoint_{step}.pt" for step in CHECKPOINT_STEPS
+        ],
         code=sources(
             "problems.vae_variance",
             "data",
@@ -75,11 +101,11 @@ rule measure_variance:
             ),
         ),
     output:
-        table=f"{RESULTS}/{RUN}/variance.csv",
+        table=f"{RESULTS}/{VAE_RUN}/variance.csv",
     log:
-        f"{LOGS}/{RUN}/variance.log",
+        f"{LOGS}/{VAE_RUN}/variance.log",
     benchmark:
-        f"{BENCHMARKS}/{RUN}/variance.tsv"
+        f"{BENCHMARKS}/{VAE_RUN}/variance.tsv"
     conda:
         "../../envs/relax.yaml"
     threads: 1
@@ -105,7 +131,7 @@ rule measure_variance:
 rule midtraining:
     input:
         images=f"{RESULTS}/data/{{dataset}}.npz",
-        checkpoint=f"{RESULTS}/{RUN}/checkpoint_{HALFWAY}.pt",
+        checkpoint=f"{RESULTS}/{VAE_RUN}/checkpoint_{HALFWAY}.pt",
         code=sources(
             "problems.vae_midtraining",
             "data",
@@ -114,11 +140,11 @@ rule midtraining:
             *(f"estimators.{name}" for name in ("rebar", "relax", "nvil")),
         ),
     output:
-        table=f"{RESULTS}/{RUN}/midtraining.csv",
+        table=f"{RESULTS}/{VAE_RUN}/midtraining.csv",
     log:
-        f"{LOGS}/{RUN}/midtraining.log",
+        f"{LOGS}/{VAE_RUN}/midtraining.log",
     benchmark:
-        f"{BENCHMARKS}/{RUN}/midtraining.tsv"
+        f"{BENCHMARKS}/{VAE_RUN}/midtraining.tsv"
     conda:
         "../../envs/relax.yaml"
     threads: 1
@@ -144,14 +170,14 @@ rule midtraining:
 rule pictures:
     input:
         images=f"{RESULTS}/data/{{dataset}}.npz",
-        best_model=f"{RESULTS}/{RUN}/best.pt",
+        best_model=f"{RESULTS}/{VAE_RUN}/best.pt",
         code=sources("problems.vae_pictures", "data", "jobs", "tables"),
     output:
-        table=f"{RESULTS}/{RUN}/pictures.csv",
+        table=f"{RESULTS}/{VAE_RUN}/pictures.csv",
     log:
-        f"{LOGS}/{RUN}/pictures.log",
+        f"{LOGS}/{VAE_RUN}/pictures.log",
     benchmark:
-        f"{BENCHMARKS}/{RUN}/pictures.tsv"
+        f"{BENCHMARKS}/{VAE_RUN}/pictures.tsv"
     conda:
         "../../envs/relax.yaml"
     threads: 1

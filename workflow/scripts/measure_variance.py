@@ -1,6 +1,7 @@
 """Measure every estimator's gradient variance at the checkpoints of one training run."""
 
 from relax.data import load_images
+from relax.devices import choose
 from relax.jobs import job
 from relax.problems.vae_training import VAESettings
 from relax.problems.vae_variance import MeasureSettings, measure_variance
@@ -11,8 +12,9 @@ def main(snakemake):
     with job(snakemake.log[0], snakemake.threads) as log:
         settings = VAESettings.of(snakemake.wildcards, snakemake.params)
         measure = MeasureSettings.of(snakemake.params)
-        images = load_images(snakemake.input.images)
-        table = measure_variance(settings, measure, images, snakemake.input.checkpoints, log)
+        images, device = load_images(snakemake.input.images), choose(snakemake.config["device"])
+        paths = snakemake.input.checkpoints
+        table = measure_variance(settings, measure, images, paths, log, device)
         write_table(table, snakemake.output.table)
 
 

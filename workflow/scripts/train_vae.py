@@ -1,24 +1,24 @@
-"""Train a discrete VAE: one data set, model, estimator and learning rate, a range of seeds."""
+"""Train a discrete VAE: one data set, model and estimator, its learning rates, a range of seeds."""
 
 from relax.data import load_images
+from relax.devices import choose
 from relax.jobs import job
 from relax.problems.vae_training import VAESettings, train
 from relax.resume import Unfinished
-from relax.tables import write_table
+from relax.tables import write_parts
 
 
 def main(snakemake):
-    inputs, out, params = snakemake.input, snakemake.output, snakemake.params
+    inputs, out, config = snakemake.input, snakemake.output, snakemake.config
+    steps, seconds = snakemake.params.checkpoint_steps, config["vae"]["save_every"]
     with job(snakemake.log[0], snakemake.threads) as log:
-        settings = VAESettings.of(snakemake.wildcards, params)
-        paths = dict(zip(params.checkpoint_steps, out.checkpoints, strict=True))
-        seconds = snakemake.config["vae"]["save_every"]  # no param: no result depends on it
-        run = (settings, list(paths))
-        with Unfinished.beside(out.table, run, list(inputs), seconds, log) as unfinished:
-            images = load_images(inputs.images)
-            tables = train(settings, images, paths, out.best_model, log, unfinished)
-            write_table(tables[0], out.table)
-            write_table(tables[1], out.best)
+        settings = VAESettings.of(snakemake.wildcards, snakemake.params)
+        paths = {step: list(out.checkpoints[i :: len(steps)]) for i, step in enumerate(steps)}
+        with Unfinished.beside(out.tables[0], (settings, steps), inputs, seconds, log) as state:
+            images, device = load_images(inputs.images), choose(config["device"])
+            tables = train(settings, images, paths, list(out.models), log, state, device)
+            write_parts(tables[0], "learning_rate", out.tables)
+            write_parts(tables[1], "learning_rate", out.best)
 
 
 if __name__ == "__main__":

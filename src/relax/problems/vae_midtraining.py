@@ -53,13 +53,15 @@ def take_relaxations(surrogates, tensors):
                     module.load_state_dict({name: tensors[prefix + name] for name in names})
 
 
-def optimise_variance(settings, midtraining, images, path, log=None):
+def optimise_variance(settings, midtraining, images, path, log=None, device="cpu"):
     """Tune every contestant at the checkpoint in `path`, and measure on the way.
 
     Args:
         settings: `VAESettings` of the run that wrote the checkpoint.
         midtraining: `MidtrainingSettings`.
         images: `Images`.
+        device: where to compute.
+
     Returns:
         A tidy table, one row a contestant, seed and measurement: dataset, model, trajectory (the
         estimator that wrote the checkpoint), learning_rate, noise, direct_gradient, checkpoint (its
@@ -75,7 +77,7 @@ def optimise_variance(settings, midtraining, images, path, log=None):
     title = f"midtraining {settings.dataset} {settings.model}"
     with progress(title, len(CONTESTANTS) * len(steps), log) as bar:
         for name, made_of, changed in CONTESTANTS:
-            frozen = FrozenRun(settings, images, name, **changed)
+            frozen = FrozenRun(settings, images, name, device, **changed)
             tensors = load_model(frozen.model, path)
             take_relaxations(frozen.surrogates, tensors)
             checkpoint = int(tensors["step"])

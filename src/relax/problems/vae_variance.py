@@ -87,20 +87,24 @@ class FrozenRun:
         settings: `VAESettings` of the run that wrote the checkpoints.
         images: `Images`.
         name: the estimator.
+        device: where to compute.
         changed: fields of the `SurrogateSpec` to set.
     """
 
-    def __init__(self, settings, images, name, **changed):
+    def __init__(self, settings, images, name, device="cpu", **changed):
         self.settings, self.name = settings, name
         self.model, self.estimator, self.surrogates = build(settings, images, name, **changed)
+        self.model.to(device)
+        self.surrogates.to(device)
+        images = images.to(device)
         silence_networks(self.surrogates)
         for frozen in (self.model.decoders, self.model.prior_logits):
             frozen.requires_grad_(False)  # spares the second derivatives in the decoder's weights
         order = (images.train, settings.seeds, settings.batch)
         self.batches = Minibatches(*order, "tuning order")
-        self.noise = settings.noise_stream("tuning")
+        self.noise = settings.noise_stream("tuning", device)
         self.fixed_batches = Minibatches(*order, "variance order")
-        self.fresh_noise = settings.noise_stream("variance")
+        self.fresh_noise = settings.noise_stream("variance", device)
         self.done = 0
         self.restart_optimizer()
 
@@ -137,8 +141,8 @@ class FrozenRun:
         in its logits. Units: (nats a unit of parameter)².
         """
         parameters = list(self.model.encoders.parameters())
-        replicas = len(self.settings.seeds)
-        of_encoder, of_logits = torch.zeros(replicas), torch.zeros(replicas)
+        of_encoder = parameters[0].new_zeros(len(self.settings.seeds))
+        of_logits = torch.zeros_like(of_encoder)
         for minibatch in range(minibatches):
             x = self.fixed_batches(minibatch)
             encoder, logit = RunningMoments(), RunningMoments()
@@ -156,7 +160,7 @@ class FrozenRun:
             of_encoder += encoder.variance.mean(1)
             of_logits += logit.variance.mean((1, 2))
         variances = {"encoder_variance": of_encoder, "logit_variance": of_logits}
-        return {name: value / minibatches for name, value in variances.items()}
+        return {name: value.cpu() / minibatches for name, value in variances.items()}
 
     def measure(self, plan, step, **labels):
         """A row a seed: `labels`, seed, step and the variances; and a note for the log.
@@ -171,7 +175,7 @@ class FrozenRun:
         return table, f"at step {step}: log-variance {level:.3f}"
 
 
-def measure_variance(settings, measure, images, checkpoints, log=None):
+def measure_variance(settings, measure, images, checkpoints, log=None, device="cpu"):
     """The variance of every estimator in `measure.estimators` at every checkpoint.
 
     Args:
@@ -179,6 +183,8 @@ def measure_variance(settings, measure, images, checkpoints, log=None):
         measure: `MeasureSettings`.
         images: `Images`.
         checkpoints: paths, in the order of their steps.
+        device: where to compute.
+
     Returns:
         A tidy table, one row an estimator, seed and checkpoint: dataset, model, trajectory (the
         estimator whose training wrote the checkpoints), learning_rate, noise, direct_gradient,
@@ -192,7 +198,7 @@ def measure_variance(settings, measure, images, checkpoints, log=None):
     title = f"variance {settings.dataset} {settings.model} on {settings.estimator}'s trajectory"
     with progress(title, len(measure.estimators) * len(checkpoints), log) as bar:
         for name in measure.estimators:
-            frozen = FrozenRun(settings, images, name)
+            frozen = FrozenRun(settings, images, name, device)
             for path in checkpoints:
                 step = int(load_model(frozen.model, path)["step"])
                 frozen.restart_optimizer()
