@@ -1,9 +1,10 @@
 """The whole pipeline through the profile."""
 
 import pytest
+import torch
 from cluster.conftest import made
 from cluster.runs import run
-from workflow.project import TINY, Project
+from workflow.project import TINY, Project, write_config
 
 # What is worth a job; the other rules, seconds each, run where snakemake runs.
 JOBS = {
@@ -47,6 +48,21 @@ def test_a_cluster_makes_the_same_files(cluster, local, tmp_path):
     files = made(project)
     assert len([name for name in files if name.endswith((".csv", ".svg", ".pdf"))]) > 40
     assert files == local
+
+
+def test_a_gpu_is_asked_for_where_the_configuration_says_so(cluster, tmp_path):
+    """`device: cuda`: the training's job has one; here, without a GPU, it ends and says why."""
+    project = Project.fresh(tmp_path / "project")
+    target = "results/gpu/vae/digits/linear1/rebar/lr0.001/seeds0-1/training.csv"
+    config = write_config(tmp_path, {"preset": "gpu", "device": "cuda"})
+    done = run(project, cluster, target, "--retries", "0", config=config)
+    training = cluster.command("scontrol", "show", "job", cluster.jobs()[-1][0])
+    assert "train_vae" in training
+    assert "TresPerJob=gres:gpu:1" in training
+    if not torch.cuda.is_available():
+        assert done.returncode != 0
+        log = project.path / "results/gpu/logs/vae/digits/linear1/rebar/lr0.001/seeds0-1"
+        assert "torch finds no GPU" in (log / "training.log").read_text(encoding="utf-8")
 
 
 def test_partition_and_gpu_as_documented(cluster, tmp_path):

@@ -11,6 +11,10 @@ HALFWAY = min(CHECKPOINT_STEPS, key=lambda step: (abs(2 * step - VAE["steps"]), 
 TRAJECTORY = VAE["variance"]["trajectory"]
 
 
+# What a job asks a cluster for. With `device: auto` it takes a GPU where it finds one.
+GPUS = int(config["device"] == "cuda")
+
+
 training_tables = vae_tables("training", VAE["estimators"])
 best_tables = vae_tables("best", VAE["estimators"])
 variance_tables = vae_tables("variance", [TRAJECTORY])
@@ -63,6 +67,7 @@ for rule_name, rates in RATE_GROUPS.items():
         resources:
             mem_mb=growing(4000),
             runtime=growing(1440),
+            gpu=GPUS,
         # device and vae.save_every are no params: no result depends on them, but for rounding.
         params:
             **({} if RATES_PER_JOB == 1 else {"learning_rate": rates}),
@@ -112,6 +117,7 @@ rule measure_variance:
     resources:
         mem_mb=growing(4000),
         runtime=growing(480),
+        gpu=GPUS,
     params:
         estimators=VAE["estimators"],
         tuning_steps=VAE["variance"]["tuning_steps"],
@@ -151,6 +157,7 @@ rule midtraining:
     resources:
         mem_mb=growing(4000),
         runtime=growing(480),
+        gpu=GPUS,
     params:
         tuning_steps=VAE["midtraining"]["tuning_steps"],
         measurements=VAE["midtraining"]["measurements"],
