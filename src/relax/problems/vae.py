@@ -91,10 +91,6 @@ class DiscreteVAE(nn.Module):
             at = Perceptron(parameters, TANH, 2 * value - 1, x=below)
         return Curved(at.value, 2 * at.slope, product=lambda v: at.second(4 * v)[0])
 
-    def term(self, layer, value, logits, below):
-        """log q(value; logits) - log p(below|value), of the layer above `layer`, all hard."""
-        return self.error(layer, value, below) + bernoulli_log_prob(logits, value)
-
     def prior_log_prob(self, b):
         """log p(b_L): [replica, batch]."""
         return bernoulli_log_prob(self.prior_logits, b)
@@ -130,7 +126,7 @@ class LayerCost:
 
     def __init__(self, model, layer, below, logits, noise=(), spent=None):
         self.model, self.layer, self.below, self.spent = model, layer, below, spent
-        self.noise = noise
+        self.noise, self.last = noise, (None, None)
         self.factor = logits.detach()
         self.offset = -softplus(self.factor).sum(-1)
         if not noise:
@@ -138,11 +134,25 @@ class LayerCost:
             self.offset = self.offset + softplus(model.prior_logits).sum(-1)
 
     def __call__(self, b):
-        """f(b), the layers above it hard: [replica, batch]."""
-        total = self.model.error(self.layer, b, self.below) + self._linear(b)
-        if self.noise:
-            total = total + self._above(b, BERNOULLI.hard_sample)
-        return total if self.spent is None else total + self.spent
+        """f(b), the layers above it hard: [replica, batch].
+
+        The decoder's gradient is that of the lowest layer's f, which is the same number: for the
+        layers above it the model counts as constant.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.spent is None):
+            total = self.model.error(self.layer, b, self.below) + self._linear(b)
+            total = total if self.spent is None else total + self.spent
+            if self.noise:
+                self.last = b, total.detach()
+                total = total + self._above(b, BERNOULLI.hard_sample)
+        return total
+
+    def spend(self, b):
+        """The terms of f from below the next layer, for its `spent`, given b: [replica, batch]."""
+        if self.last[0] is not b:  # or they are at hand
+            with torch.no_grad():
+                self(b)
+        return self.last[1]
 
     def relaxed(self, value, squash):
         """f(value), the layers above it squash(z), and its slope [replica, batch, latent]."""
@@ -173,12 +183,13 @@ class LayerCost:
         """The terms of f from the layers above, each drawn from the one below it."""
         model, total = self.model, 0.0
         for layer, u in enumerate(self.noise, self.layer + 1):
-            logits = model.encode(layer, value)
             if value.requires_grad:  # relaxed
+                logits = model.encode(layer, value)
                 below, value = value, draw(logits, u)
                 error = -bernoulli_log_prob(model.decode(layer, value), below)
             else:
-                logits = logits.detach()
+                with torch.no_grad():
+                    logits = model.encode(layer, value)
                 below, value = value, draw(logits, u)
                 error = model.error(layer, value, below)
             total = total + error + bernoulli_log_prob(logits, value)

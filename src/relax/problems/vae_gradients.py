@@ -77,9 +77,7 @@ def encoder_estimate(estimator, surrogates, model, x, noise, direct=True):
             score = direct_gradient(logits, estimate.sample)
             estimate = estimate._replace(gradient=estimate.gradient + score)
         if above:
-            with torch.no_grad():
-                term = model.term(layer, estimate.sample, logits, below)
-                spent = term if spent is None else spent + term
+            spent = cost.spend(estimate.sample)
         all_logits.append(logits)
         estimates.append(estimate)
         below = estimate.sample
