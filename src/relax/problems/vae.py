@@ -8,6 +8,8 @@ Each map is linear, or has two deterministic layers of tanh units. Latents enter
 The cost is the negative single-sample ELBO in nats, with b_0 = x:
 
     f(b) = Σ_l [log q(b_l|b_{l-1}) - log p(b_{l-1}|b_l)] - log p(b_L)
+
+Log-probabilities of b under logits α are b α - softplus(α), and extend linearly to relaxed b.
 """
 
 import itertools
@@ -26,14 +28,9 @@ from relax.closed_forms import (
 from relax.relaxations import BERNOULLI
 from relax.replicas import StackedMLP
 
-# Number of stochastic layers, and of deterministic layers in each map between them.
 TANH = ACTIVATIONS["tanh"]
+# Number of stochastic layers, and of deterministic layers in each map between them.
 MODELS = {"linear1": (1, 0), "linear2": (2, 0), "nonlinear": (1, 2)}
-
-
-def bernoulli_log_prob(logits, b):
-    """log Bernoulli(b; σ(logits)) summed over the last axis; extends linearly to relaxed b."""
-    return (b * logits - softplus(logits)).sum(-1)
 
 
 class DiscreteVAE(nn.Module):
@@ -90,10 +87,6 @@ class DiscreteVAE(nn.Module):
         with torch.no_grad():
             at = Perceptron(parameters, TANH, 2 * value - 1, x=below)
         return Curved(at.value, 2 * at.slope, product=lambda v: at.second(4 * v)[0])
-
-    def prior_log_prob(self, b):
-        """log p(b_L): [replica, batch]."""
-        return bernoulli_log_prob(self.prior_logits, b)
 
     def cost(self, x, logits, noise):
         """f at latents drawn layer by layer with uniforms u: [replica, batch], nats.
@@ -181,19 +174,23 @@ class LayerCost:
 
     def _above(self, value, draw):
         """The terms of f from the layers above, each drawn from the one below it."""
-        model, total = self.model, 0.0
+        model, prior = self.model, self.model.prior_logits
+        total, top = softplus(prior).sum(-1), len(model.encoders) - 1
         for layer, u in enumerate(self.noise, self.layer + 1):
-            if value.requires_grad:  # relaxed
+            relaxed = value.requires_grad
+            with torch.set_grad_enabled(relaxed):
                 logits = model.encode(layer, value)
-                below, value = value, draw(logits, u)
-                error = -bernoulli_log_prob(model.decode(layer, value), below)
+            below, value = value, draw(logits, u)
+            factor = logits - prior if layer == top else logits
+            # One sum over all that is added up: the tape is taken through it twice.
+            terms = value * factor - softplus(logits)
+            if relaxed:
+                generated = model.decode(layer, value)
+                terms = terms + (softplus(generated) - below * generated)
             else:
-                with torch.no_grad():
-                    logits = model.encode(layer, value)
-                below, value = value, draw(logits, u)
-                error = model.error(layer, value, below)
-            total = total + error + bernoulli_log_prob(logits, value)
-        return total - model.prior_log_prob(value)
+                total = total + model.error(layer, value, below)
+            total = total + terms.sum(-1)
+        return total
 
 
 class TopLayerCost(LayerCost):
