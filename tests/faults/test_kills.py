@@ -13,9 +13,9 @@ from faults.processes import CONFIG, RESULTS, Pipeline, command, products, state
 from workflow.project import Project, write_config
 
 KILLS = 21
-STEPS = 4500
+STEPS = 3000
 # It saves, and keeps checkpoints, so often that some of each come before every few kills.
-LONGER = {"vae.steps": STEPS, "vae.save_every": 0.03, "vae.checkpoints": 20}
+LONGER = {"vae.steps": STEPS, "vae.save_every": 0.03, "vae.checkpoints": 12}
 VICTIMS = ("job", "snakemake", "both")
 
 
