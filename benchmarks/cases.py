@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from relax.data import Images
-from relax.problems.vae_training import Minibatches, Trainer, VAESettings
+from relax.problems.vae_trainer import Minibatches, Trainer, VAESettings
 from relax.streams import NoiseStream
 from relax.surrogates import SurrogateSpec
 

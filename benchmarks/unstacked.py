@@ -16,7 +16,7 @@ from relax import closed_forms, replicas, surrogates
 from relax.closed_forms import Curved
 from relax.problems import vae
 from relax.problems.vae_gradients import encoder_estimate
-from relax.problems.vae_training import surrogate_groups
+from relax.problems.vae_trainer import surrogate_groups
 from relax.training import adam, check_finite
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from relax.data import load_images
-from relax.problems.vae_training import VAESettings
+from relax.problems.vae_trainer import VAESettings
 from relax.problems.vae_variance import FrozenRun, load_model
 from relax.surrogates import SurrogateSpec
 

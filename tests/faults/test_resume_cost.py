@@ -10,7 +10,8 @@ from workflow.project import ROOT
 from workflow.test_bad_config import DEFAULT, merged
 
 from relax.data import Images
-from relax.problems.vae_training import VAESettings, train
+from relax.problems.vae_trainer import VAESettings
+from relax.problems.vae_training import train
 from relax.resume import Unfinished, identity
 from relax.settings import collect
 

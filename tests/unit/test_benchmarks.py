@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from relax.data import Images
-from relax.problems import vae_training
+from relax.problems import vae_trainer
 from relax.problems.vae import MODELS
-from relax.problems.vae_training import Minibatches, Trainer
+from relax.problems.vae_trainer import Minibatches, Trainer
 from relax.registry import estimator_names
 from relax.streams import Noise, generator
 
@@ -36,9 +36,9 @@ def benchmark_module():
 @pytest.fixture
 def float64(monkeypatch):
     """The package's VAE in float64."""
-    double = replace(vae_training.DEFAULT_SPEC, dtype=torch.float64)
-    monkeypatch.setattr(vae_training, "DTYPE", torch.float64)
-    monkeypatch.setattr(vae_training, "DEFAULT_SPEC", double)
+    double = replace(vae_trainer.DEFAULT_SPEC, dtype=torch.float64)
+    monkeypatch.setattr(vae_trainer, "DTYPE", torch.float64)
+    monkeypatch.setattr(vae_trainer, "DEFAULT_SPEC", double)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ def test_the_floor_knows_every_matrix(benchmark_module, model):
     cases, floor = benchmark_module("cases"), benchmark_module("floor")
     for estimator in cases.ESTIMATORS:
         run = cases.settings(model, estimator)
-        built, _, surrogates = vae_training.build(run, cases.synthetic_images(24))
+        built, _, surrogates = vae_trainer.build(run, cases.synthetic_images(24))
         named = [*built.named_parameters(), *surrogates.named_parameters()]
         shapes = sorted(tuple(w.shape[1:]) for name, w in named if name.endswith("weight"))
         learned = [name for kind, name in floor.products(model, estimator) if kind == "gradient"]

@@ -9,7 +9,8 @@ import torch
 from relax.data import Images
 from relax.devices import WARM_UP, Captured, choose
 from relax.errors import ConfigError, NonFiniteError
-from relax.problems.vae_training import Minibatches, Trainer, VAESettings, label_blocks, train
+from relax.problems.vae_trainer import Minibatches, Trainer, VAESettings
+from relax.problems.vae_training import label_blocks, train
 from relax.registry import estimator_names
 from relax.streams import Noise, generator
 from relax.surrogates import SurrogateSpec

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from relax.data import Images
-from relax.problems import vae_training
-from relax.problems.vae_training import Minibatches, Trainer, VAESettings
+from relax.problems import vae_trainer
+from relax.problems.vae_trainer import Minibatches, Trainer, VAESettings
 from relax.registry import estimator_names
 from relax.streams import generator
 from relax.surrogates import SurrogateSpec
@@ -67,7 +67,7 @@ def trained(name, build=adam):
     tensor = torch.from_numpy(draws.astype(np.float32))
     images = Images(tensor[:50], tensor[50:60], tensor[60:], (3, 4))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vae_training, "adam", build)
+        patch.setattr(vae_trainer, "adam", build)
         trainer = Trainer(settings, images)
     batches = Minibatches(images.train, settings.seeds, settings.batch)
     noise = settings.noise_stream("noise")

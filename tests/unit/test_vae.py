@@ -12,11 +12,11 @@ from torch.distributions import Bernoulli
 from relax.checkpoints import load_checkpoint
 from relax.data import Images
 from relax.errors import ConfigError, DataError, NonFiniteError
-from relax.problems import vae_training, vae_variance
+from relax.problems import vae_trainer, vae_training, vae_variance
 from relax.problems.vae import MODELS, DiscreteVAE, LayerCost
 from relax.problems.vae_evaluation import bounds
 from relax.problems.vae_gradients import encoder_estimate, set_model_gradients
-from relax.problems.vae_training import VAESettings, build
+from relax.problems.vae_trainer import VAESettings, build
 from relax.registry import REGISTRY, estimator_names
 from relax.replicas import parameter_generators
 from relax.streams import NoiseStream, generator
@@ -291,7 +291,7 @@ def test_pretraining_moves_the_surrogate_alone(images, tmp_path):
 def test_surrogate_settings_reach_the_optimiser(images):
     """Weight decay for the networks' weights alone, and φ's own learning rate."""
     run = settings(surrogate_learning_rate_scale=10.0, surrogate_weight_decay=0.25)
-    trainer = vae_training.Trainer(run, images)
+    trainer = vae_trainer.Trainer(run, images)
     model, weights, others = trainer.optimizer.param_groups
     assert (model["lr"], weights["lr"], others["lr"]) == pytest.approx((0.01, 0.1, 0.1))
     assert (model["weight_decay"], weights["weight_decay"], others["weight_decay"]) == (0, 0.25, 0)
@@ -321,7 +321,7 @@ def test_a_run_that_diverges_ends_with_an_error_that_says_where(images):
 
 
 def test_a_bad_number_in_an_upper_layer_is_named(images):
-    trainer = vae_training.Trainer(settings("rebar", "linear2"), images)
+    trainer = vae_trainer.Trainer(settings("rebar", "linear2"), images)
     with torch.no_grad():
         trainer.surrogates[1].scale[1] = torch.nan
     x = images.train[:BATCH].expand(2, -1, -1)

@@ -3,7 +3,7 @@
 from relax.data import load_images
 from relax.devices import choose
 from relax.jobs import job
-from relax.problems.vae_training import VAESettings
+from relax.problems.vae_trainer import VAESettings
 from relax.problems.vae_variance import MeasureSettings, measure_variance
 from relax.tables import write_table
 

@@ -3,7 +3,8 @@
 from relax.data import load_images
 from relax.devices import choose
 from relax.jobs import job
-from relax.problems.vae_training import VAESettings, train
+from relax.problems.vae_trainer import VAESettings
+from relax.problems.vae_training import train
 from relax.resume import Unfinished
 from relax.tables import write_parts
 

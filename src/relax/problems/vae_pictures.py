@@ -4,7 +4,7 @@ import pandas as pd
 import torch
 
 from relax.problems.vae import DiscreteVAE
-from relax.problems.vae_training import DTYPE
+from relax.problems.vae_trainer import DTYPE
 from relax.problems.vae_variance import load_model
 from relax.relaxations import BERNOULLI
 from relax.replicas import parameter_generators

@@ -14,7 +14,7 @@ import torch
 from relax.checkpoints import load_checkpoint
 from relax.errors import DataError
 from relax.problems.vae_gradients import encoder_estimate
-from relax.problems.vae_training import Minibatches, build, surrogate_groups
+from relax.problems.vae_trainer import Minibatches, build, surrogate_groups
 from relax.settings import collect
 from relax.tables import labelled
 from relax.training import adam, check_finite, learn_surrogates, progress
