@@ -1,6 +1,7 @@
 """What every workflow script does around its one function: log, threads, and errors in one line."""
 
 import sys
+import time
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from relax.errors import Interrupted, RelaxError
 from relax.machine import machine
 
 MACHINE = "machine: "  # how a log's first line starts
+SPENT = "processor time: "  # and the one before its last, which is of the block alone, in seconds
 
 
 @contextmanager
@@ -25,9 +27,10 @@ def job(log_path, threads=1):
     Path(log_path).parent.mkdir(parents=True, exist_ok=True)
     with open(log_path, "w", encoding="utf-8") as log:
         log.write(f"{MACHINE}{machine()}\n")
+        started = time.process_time()
         try:
             yield log
-            log.write("done\n")
+            log.write(f"{SPENT}{time.process_time() - started:.2f} s\ndone\n")
         except Interrupted as stop:
             log.write(f"{stop}\n")
             print(stop, file=sys.stderr)

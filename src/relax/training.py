@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 
 import torch
+from torch.optim.adam import adam as fused_adam
 from tqdm import tqdm
 
 from relax.errors import NonFiniteError
@@ -24,53 +25,94 @@ def adam(groups, beta2=0.999):
             adds that multiple of the parameter to its gradient.
         beta2: decay of the second moment.
     """
-    alike = {}  # one call of the fused step for all with the same rate and decay
-    blocks = []
-    for parameters, rate, *decay in groups:
-        rates = rate if isinstance(rate, tuple) else (rate,)
-        for parameter in parameters:
-            if parameter.requires_grad:
-                own = [parameter] if len(rates) == 1 else parameter.detach().chunk(len(rates))
-                blocks.append((parameter, own))
-                for block, block_rate in zip(own, rates, strict=True):
-                    alike.setdefault((block_rate, sum(decay)), []).append(block)
-    if not alike:
-        return None
-    learned = [
-        {"params": parameters, "lr": rate, "weight_decay": decay}
-        for (rate, decay), parameters in alike.items()
+    groups = [
+        (parameter, rate if isinstance(rate, tuple) else (rate,), sum(decay))
+        for parameters, rate, *decay in groups
+        for parameter in parameters
+        if parameter.requires_grad
     ]
-    return _BlockwiseAdam(blocks, learned, beta2)
+    return Adam(groups, beta2) if groups else None
 
 
-class _BlockwiseAdam(torch.optim.Adam):
-    """Torch's fused Adam, on parameters or on blocks of their replicas.
+class Adam:
+    """Torch's fused Adam step (Kingma & Ba, 2015), on parameters or on blocks of their replicas.
 
-    A block is a tensor on the parameter's own memory, with a learning rate of its own.
+    A block is a tensor on its parameter's own memory, with a learning rate of its own. It is the
+    step of `torch.optim.Adam`, called as a function: making an object of that class imports
+    torch's compiler, which takes as long as most of torch.
 
     Args:
-        blocks: pairs of a parameter and its blocks (one: the parameter itself).
-        groups: the blocks by learning rate, as torch takes them.
+        groups: tuples (parameter, learning rates, weight decay).
         beta2: decay of the second moment.
     """
 
-    def __init__(self, blocks, groups, beta2):
-        on_gpu = blocks[0][0].is_cuda
-        super().__init__(groups, betas=(0.9, beta2), fused=True, capturable=on_gpu)
-        self.blocks = blocks
+    def __init__(self, groups, beta2):
+        self.beta2 = beta2
+        self.parameters = [parameter for parameter, *_ in groups]
+        self.blocks = []  # of each parameter: (block, rate, decay, its state) in turn
+        for parameter, rates, decay in groups:
+            blocks = parameter.detach().chunk(len(rates))
+            self.blocks.append(
+                [
+                    (block, rate, decay, self._fresh(block))
+                    for block, rate in zip(blocks, rates, strict=True)
+                ]
+            )
 
+    @staticmethod
+    def _fresh(block):
+        """First and second moment, and how often the block was stepped."""
+        moments = torch.zeros_like(block), torch.zeros_like(block)
+        return (*moments, torch.zeros((), device=block.device))
+
+    @torch.no_grad()
     def step(self):
-        for parameter, blocks in self.blocks:
-            gradient = parameter.grad
-            if gradient is not None and not gradient.is_contiguous():
-                # The fused step reads memory as it lies. Handed a transposed gradient, as automatic
-                # differentiation gives for some weights, it would take its elements for others'.
-                parameter.grad = gradient = gradient.contiguous()
-            if blocks[0] is not parameter:
-                parts = [None] * len(blocks) if gradient is None else gradient.chunk(len(blocks))
-                for block, part in zip(blocks, parts, strict=True):
-                    block.grad = part
-        super().step()
+        """Move every parameter that has a gradient."""
+        alike = {}  # one call for all blocks with the same rate and decay
+        for parameter, blocks in zip(self.parameters, self.blocks, strict=True):
+            if parameter.grad is None:
+                continue
+            # The fused step reads memory as it lies. Handed a transposed gradient, as automatic
+            # differentiation gives for some weights, it would take its elements for others'.
+            gradient = parameter.grad.contiguous()
+            gradients = gradient.chunk(len(blocks)) if len(blocks) > 1 else (gradient,)
+            for (block, rate, decay, state), gradient in zip(blocks, gradients, strict=True):
+                alike.setdefault((rate, decay), []).append((block, gradient, *state))
+        for (rate, decay), stepped in alike.items():
+            blocks, gradients, first, second, steps = map(list, zip(*stepped, strict=True))
+            fused_adam(
+                blocks,
+                gradients,
+                first,
+                second,
+                [],
+                steps,
+                fused=True,
+                capturable=blocks[0].is_cuda,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=self.beta2,
+                lr=rate,
+                weight_decay=decay,
+                eps=1e-8,
+                maximize=False,
+            )
+
+    def zero_grad(self):
+        """Forget the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def state_dict(self):
+        """Every block's state, in order."""
+        return {"states": [block[-1] for blocks in self.blocks for block in blocks]}
+
+    def load_state_dict(self, saved):
+        """Go back to what `state_dict` gave."""
+        mine = self.state_dict()["states"]
+        for state, given in zip(mine, saved["states"], strict=True):
+            for tensor, value in zip(state, given, strict=True):
+                tensor.copy_(value)
 
 
 def learn_surrogates(estimator, surrogates, estimates):

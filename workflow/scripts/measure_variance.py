@@ -1,7 +1,6 @@
 """Measure every estimator's gradient variance at the checkpoints of one training run."""
 
 from relax.data import load_images
-from relax.devices import choose
 from relax.jobs import job
 from relax.problems.vae_trainer import VAESettings
 from relax.problems.vae_variance import MeasureSettings, measure_variance
@@ -12,7 +11,7 @@ def main(snakemake):
     with job(snakemake.log[0], snakemake.threads) as log:
         settings = VAESettings.of(snakemake.wildcards, snakemake.params)
         measure = MeasureSettings.of(snakemake.params)
-        images, device = load_images(snakemake.input.images), choose(snakemake.config["device"])
+        images, device = load_images(snakemake.input.images), snakemake.config["device"]
         paths = snakemake.input.checkpoints
         table = measure_variance(settings, measure, images, paths, log, device)
         write_table(table, snakemake.output.table)

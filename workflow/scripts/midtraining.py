@@ -1,7 +1,6 @@
 """Optimise the gradient's variance alone, at a checkpoint halfway through a training run."""
 
 from relax.data import load_images
-from relax.devices import choose
 from relax.jobs import job
 from relax.problems.vae_midtraining import MidtrainingSettings, optimise_variance
 from relax.problems.vae_trainer import VAESettings
@@ -12,7 +11,7 @@ def main(snakemake):
     with job(snakemake.log[0], snakemake.threads) as log:
         settings = VAESettings.of(snakemake.wildcards, snakemake.params)
         midtraining = MidtrainingSettings.of(snakemake.params)
-        images, device = load_images(snakemake.input.images), choose(snakemake.config["device"])
+        images, device = load_images(snakemake.input.images), snakemake.config["device"]
         path = snakemake.input.checkpoint
         table = optimise_variance(settings, midtraining, images, path, log, device)
         write_table(table, snakemake.output.table)

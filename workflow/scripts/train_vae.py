@@ -1,7 +1,6 @@
 """Train a discrete VAE: one data set, model and estimator, its learning rates, a range of seeds."""
 
 from relax.data import load_images
-from relax.devices import choose
 from relax.jobs import job
 from relax.problems.vae_trainer import VAESettings
 from relax.problems.vae_training import train
@@ -16,7 +15,7 @@ def main(snakemake):
         settings = VAESettings.of(snakemake.wildcards, snakemake.params)
         paths = {step: list(out.checkpoints[i :: len(steps)]) for i, step in enumerate(steps)}
         with Unfinished.beside(out.tables[0], (settings, steps), inputs, seconds, log) as state:
-            images, device = load_images(inputs.images), choose(config["device"])
+            images, device = load_images(inputs.images), config["device"]
             tables = train(settings, images, paths, list(out.models), log, state, device)
             write_parts(tables[0], "learning_rate", out.tables)
             write_parts(tables[1], "learning_rate", out.best)

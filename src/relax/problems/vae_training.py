@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from relax.checkpoints import save_checkpoint
+from relax.devices import choose
 from relax.errors import Interrupted
 from relax.problems.vae_evaluation import BestModel, bounds
 from relax.problems.vae_trainer import Minibatches, Trainer
@@ -70,7 +71,7 @@ def train(settings, images, checkpoints, best_path=None, log=None, unfinished=No
 
     Before it, φ alone is updated `pretraining_steps` times. Of each seed the model with the best
     validation ELBO is kept, and written to `best_path`. Where there are several learning rates, a
-    path is a list, with one for each. `device` is where to train, as `relax.devices.choose` has it.
+    path is a list, with one for each. `device` is where to train (`relax.devices.choose`).
 
     With `unfinished`, a `relax.resume.Unfinished`, the run saves its state there from time to time
     and continues from what it finds; checkpoints are placed when the run is done. The result is the
@@ -89,6 +90,7 @@ def train(settings, images, checkpoints, best_path=None, log=None, unfinished=No
         NonFiniteError: a cost or gradient stopped being finite.
         Interrupted: SIGTERM or Ctrl-C came, and the state is saved.
     """
+    device = choose(device)
     images = images.to(device)
     copies = len(settings.learning_rates)
     trainer = Trainer(settings, images, device)

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from relax.checkpoints import load_checkpoint
+from relax.devices import choose
 from relax.errors import DataError
 from relax.problems.vae_gradients import encoder_estimate
 from relax.problems.vae_trainer import Minibatches, build, surrogate_groups
@@ -87,12 +88,12 @@ class FrozenRun:
         settings: `VAESettings` of the run that wrote the checkpoints.
         images: `Images`.
         name: the estimator.
-        device: where to compute.
+        device: where to compute (`relax.devices.choose`).
         changed: fields of the `SurrogateSpec` to set.
     """
 
     def __init__(self, settings, images, name, device="cpu", **changed):
-        self.settings, self.name = settings, name
+        self.settings, self.name, device = settings, name, choose(device)
         self.model, self.estimator, self.surrogates = build(settings, images, name, **changed)
         self.model.to(device)
         self.surrogates.to(device)

@@ -1,0 +1,51 @@
+"""What share of a pipeline's processor time is spent in training and measuring.
+
+    python benchmarks/pipeline.py [what to give snakemake, by default --cores 2]
+
+Runs snakemake in this folder. All that has to be made is counted, so start from nothing (`make
+clean`). The rest of the time is spent in starting interpreters, importing, scheduling, and drawing.
+"""
+
+import re
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from relax.jobs import SPENT
+
+# Folders of results/logs whose jobs train or measure; the others prepare, tabulate and draw.
+WORK = ("toy", "theory", "vae", "rl")
+
+
+def spent(log, since):
+    """Seconds of processor time that a job spent at its work, if it ended after `since`."""
+    found = re.search(rf"^{SPENT}([0-9.]+) s$", log.read_text(encoding="utf-8"), re.MULTILINE)
+    return float(found[1]) if found and log.stat().st_mtime >= since else 0.0
+
+
+def main(arguments):
+    since = time.time()
+    run = subprocess.run([sys.executable, "-m", "snakemake", *(arguments or ["--cores", "2"])])
+    wall = time.time() - since
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = usage.ru_utime + usage.ru_stime
+    logs = Path("results/logs")
+    work = {
+        folder: sum(spent(log, since) for log in logs.rglob("*.log") if _top(log, logs) == folder)
+        for folder in WORK
+    }
+    print(f"wall time {wall:.0f} s, processor time {total:.0f} s, of it in training and measuring:")
+    for folder, seconds in work.items():
+        print(f"  {folder}: {seconds:.0f} s")
+    print(f"  together: {sum(work.values()):.0f} s, {sum(work.values()) / total:.1%}")
+    sys.exit(run.returncode)
+
+
+def _top(log, logs):
+    return log.relative_to(logs).parts[0].removesuffix(".log")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
