@@ -24,7 +24,8 @@ class Activation(NamedTuple):
 
 ACTIVATIONS = {
     "tanh": Activation(torch.tanh, lambda a, h: 1 - h * h, lambda a, h: -2 * h * (1 - h * h)),
-    "relu": Activation(torch.relu, lambda a, h: (a > 0).to(a.dtype), None),
+    # Of h >= 0 the sign is 1[a > 0], and much faster than a comparison and its conversion.
+    "relu": Activation(torch.relu, lambda a, h: torch.sign(h), None),
     "elu": Activation(
         elu,
         lambda a, h: torch.where(a > 0, 1.0, h + 1),

@@ -121,10 +121,11 @@ class LayerCost:
         self.model, self.layer, self.below, self.spent = model, layer, below, spent
         self.noise, self.last = noise, (None, None)
         self.factor = logits.detach()
-        self.offset = -softplus(self.factor).sum(-1)
+        self.offset = -softplus(self.factor)
         if not noise:
             self.factor = self.factor - model.prior_logits
-            self.offset = self.offset + softplus(model.prior_logits).sum(-1)
+            self.offset = self.offset + softplus(model.prior_logits)
+        self.offset = self.offset.sum(-1)
 
     def __call__(self, b):
         """f(b), the layers above it hard: [replica, batch].
