@@ -88,4 +88,6 @@ def package_training(model, estimator, images, **changed):
     """The package's own `Training`."""
     run = settings(model, estimator, **changed)
     trainer = Trainer(run, images)
-    return Training(run, images, lambda step, x, noise: trainer.step(step + 1, x, noise))
+    training = Training(run, images, lambda step, x, noise: trainer.step(step + 1, x, noise))
+    training.trainer = trainer
+    return training

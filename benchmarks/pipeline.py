@@ -15,7 +15,7 @@ from pathlib import Path
 
 from relax.jobs import SPENT
 
-# Folders of results/logs whose jobs train or measure; the others prepare, tabulate and draw.
+# Folders of logs/ whose jobs train or measure; the others prepare, tabulate and draw.
 WORK = ("toy", "theory", "vae", "rl")
 
 
@@ -31,10 +31,9 @@ def main(arguments):
     wall = time.time() - since
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     total = usage.ru_utime + usage.ru_stime
-    logs = Path("results/logs")
+    logs = list(Path("results").rglob("*.log"))
     work = {
-        folder: sum(spent(log, since) for log in logs.rglob("*.log") if _top(log, logs) == folder)
-        for folder in WORK
+        folder: sum(spent(log, since) for log in logs if _stage(log) == folder) for folder in WORK
     }
     print(f"wall time {wall:.0f} s, processor time {total:.0f} s, of it in training and measuring:")
     for folder, seconds in work.items():
@@ -43,8 +42,9 @@ def main(arguments):
     sys.exit(run.returncode)
 
 
-def _top(log, logs):
-    return log.relative_to(logs).parts[0].removesuffix(".log")
+def _stage(log):
+    """The first name below the folder `logs`."""
+    return log.parts[log.parts.index("logs") + 1].removesuffix(".log")
 
 
 if __name__ == "__main__":

@@ -212,3 +212,14 @@ def test_a_quick_run_fills_the_tables(benchmark_module, tmp_path):
     shown = (tmp_path / "bench.md").read_text()
     assert shown in done.stdout
     assert all(f"- {goal.text} " in shown for goal in goals.GOALS)
+
+
+def test_the_parts_of_a_step_are_all_timed(benchmark_module, monkeypatch, capsys):
+    module = benchmark_module("parts")
+    monkeypatch.setattr(module, "WARM_UP", 1)
+    monkeypatch.setattr(module, "STEPS", 3)
+    module.main("nonlinear")
+    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[0].strip() for row in rows][-2:] == ["Adam", "together"]
+    assert len(rows) == 7
+    assert all(float(cell) > 0 for cell in rows[-1][1:])

@@ -1,8 +1,12 @@
 """Every target that a user can name, and what it needs; the workflow's lint."""
 
+import re
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
-from workflow.project import Project, write_config
+from workflow.project import ROOT, TINY, Project, write_config
 
 TOY_RULES = ("train_toy", "train_toy", "train_categorical_toy")  # two targets, and the choice
 TOY_ESTIMATORS = ("exact", "reinforce", "concrete", "rebar", "relax")
@@ -106,3 +110,18 @@ def test_learning_rates_share_jobs(tmp_path):
             assert set(table.learning_rate) == {rate}
             assert set(table.seed) == {0, 1}
     assert project.planned("figure_4", "table_vae", config=config) == []
+
+
+def test_the_share_of_training_is_added_up(tmp_path):
+    """benchmarks/pipeline.py: seconds of the work alone, out of those of the whole run."""
+    project, script = Project.fresh(tmp_path / "project"), ROOT / "benchmarks" / "pipeline.py"
+    run = subprocess.run(
+        [sys.executable, script, "table_toy", "--cores", "1", "--configfile", TINY],
+        cwd=project.path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.search(r"toy: (\d+) s\n .*\n .*\n .*\n  together: \1 s, (\d+\.\d)%", run.stdout)
+    assert found, run.stdout
+    assert 0 < float(found[2]) < 100
