@@ -190,7 +190,7 @@ class _NetworkValueAndSlope(Function):
 
     @staticmethod
     def backward(ctx, g, v):
-        _once()
+        refuse_second_graph()
         of_z = ctx.needs_input_grad[2]
         in_z, gradients = ctx.perceptron.second(v, g, learns=True, of_z=of_z)
         return None, None, in_z, *gradients
@@ -217,7 +217,7 @@ class _ValueAndSlope(Function):
 
     @staticmethod
     def backward(ctx, g, v):
-        _once()
+        refuse_second_graph()
         return None, ctx.at.product(v).addcmul(g.unsqueeze(-1), ctx.at.slope)
 
 
@@ -253,7 +253,7 @@ class _RelaxedValueAndSlope(Function):
 
     @staticmethod
     def backward(ctx, g, v):
-        _once()
+        refuse_second_graph()
         f, z, y, dy, slope, inverse, scale = ctx.saved
         along = v * slope
         in_y = f.product(v * dy).addcmul_(g.unsqueeze(-1), f.slope)
@@ -263,7 +263,7 @@ class _RelaxedValueAndSlope(Function):
         return None, None, in_log_temperature * -scale.unsqueeze(-1), in_scale
 
 
-def _once():
+def refuse_second_graph():
     """Refuse a graph of a derivative: it would lack, without a word, what is not written here."""
     if torch.is_grad_enabled():
         raise RuntimeError("this closed form can be differentiated once only")

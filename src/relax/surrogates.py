@@ -122,7 +122,8 @@ class RelaxedCost(Surrogate):
     def relaxed_cost(self, z, cost):
         """f(σ(z/λ)), without the scale: [replica, batch]."""
         value = self.temperature(z)
-        return cost.relaxed(value, self.temperature)[0] if hasattr(cost, "relaxed") else cost(value)
+        inverse = self.temperature.inverse()
+        return cost.relaxed(value, inverse)[0] if hasattr(cost, "relaxed") else cost(value)
 
     def forward(self, z, cost, context=None):
         return self.scale * self.relaxed_cost(z, cost)
@@ -130,7 +131,7 @@ class RelaxedCost(Surrogate):
     def value_and_slope(self, z, cost, context=None):
         """c and ∂c/∂z = η ∂f/∂y ∂y/∂z, with y = σ(z/λ).
 
-        A cost with stochastic layers behind b has a method `relaxed(value, squash)`, which draws
+        A cost with stochastic layers behind b has a method `relaxed(value, 1/λ)`, which draws
         them relaxed as well, at the same temperature, and gives f and its slope. A cost that knows
         its curvature has a method `curved(value)` (`relax.closed_forms.Curved`): it is used first.
         """
@@ -139,7 +140,7 @@ class RelaxedCost(Surrogate):
             return relaxed_value_and_slope(cost.curved, z, log_temperature, self.scale)
         value, to_z = self.temperature.relaxed(z)
         if hasattr(cost, "relaxed"):
-            f, slope = cost.relaxed(value, self.temperature)
+            f, slope = cost.relaxed(value, self.temperature.inverse())
         else:
             f, slope = differentiate(cost, value)
         return self.scale * f, to_z(self.scale.unsqueeze(-1) * slope)

@@ -25,6 +25,7 @@ from relax.closed_forms import (
     differentiate,
     value_and_slope_of,
 )
+from relax.problems.vae_above import above_value_and_slope
 from relax.relaxations import BERNOULLI
 from relax.replicas import StackedMLP
 
@@ -45,8 +46,8 @@ class DiscreteVAE(nn.Module):
 
     def __init__(self, name, pixel_mean, latents, generators):
         super().__init__()
-        stochastic, deterministic = MODELS[name]
-        hidden = [latents] * deterministic
+        stochastic, self.deterministic = MODELS[name]
+        hidden = [latents] * self.deterministic
         widths = itertools.pairwise([len(pixel_mean), *[latents] * stochastic])
         pairs = list(widths)
 
@@ -138,7 +139,7 @@ class LayerCost:
             total = total if self.spent is None else total + self.spent
             if self.noise:
                 self.last = b, total.detach()
-                total = total + self._above(b, BERNOULLI.hard_sample)
+                total = total + self._above(b, self.noise, BERNOULLI.hard_sample)
         return total
 
     def spend(self, b):
@@ -148,18 +149,36 @@ class LayerCost:
                 self(b)
         return self.last[1]
 
-    def relaxed(self, value, squash):
-        """f(value), the layers above it squash(z), and its slope [replica, batch, latent]."""
-        return self._at(value, lambda logits, u: squash(BERNOULLI.sample(logits, u)))
+    def relaxed(self, value, inverse):
+        """f(value), the layers above it σ(z/λ), and its slope [replica, batch, latent].
+
+        Args:
+            inverse: 1/λ, [replica, 1, 1].
+        """
+        return self._at(value, inverse, [torch.logit(u) for u in self.noise])
 
     def mean_field(self, mean):
         """f(mean), the layers above it at their means, and its slope."""
-        return self._at(mean, lambda logits, u: torch.sigmoid(logits))
+        still = torch.zeros_like(mean)
+        return self._at(mean, mean.new_ones(len(mean), 1, 1), [still for _ in self.noise])
 
-    def _at(self, value, draw):
+    def _at(self, value, inverse, logistics):
         f, slope = value_and_slope_of(self._own, value)
-        above, slope_above = differentiate(lambda v: self._above(v, draw), value)
-        return f + above, slope + slope_above
+        model, upper = self.model, self.layer + 1
+        if len(logistics) == 1 and not model.deterministic:
+            layers = model.encoders[upper].layers[0], model.decoders[upper].layers[0]
+            above = above_value_and_slope(value, inverse, logistics[0], *layers, model.prior_logits)
+        else:
+            above = self.above_by_tape(value, inverse, logistics)
+        return f + above[0], slope + above[1]
+
+    def above_by_tape(self, value, inverse, logistics):
+        """What the relaxed layers above add to f, and its slope, by automatic differentiation."""
+
+        def relax(logits, logistic):
+            return torch.sigmoid((logits + logistic) * inverse)
+
+        return differentiate(lambda v: self._above(v, logistics, relax), value)
 
     def _own(self, value):
         """`Curved`: the terms of f that the value is in itself, not by way of the layers above."""
@@ -173,11 +192,11 @@ class LayerCost:
         """log q(value), less log p(value) where this is the top layer: [replica, batch]."""
         return (value * self.factor).sum(-1) + self.offset
 
-    def _above(self, value, draw):
-        """The terms of f from the layers above, each drawn from the one below it."""
+    def _above(self, value, noise, draw):
+        """The terms of f from the layers above, each drawn from the one below: draw(logits, u)."""
         model, prior = self.model, self.model.prior_logits
         total, top = softplus(prior).sum(-1), len(model.encoders) - 1
-        for layer, u in enumerate(self.noise, self.layer + 1):
+        for layer, u in enumerate(noise, self.layer + 1):
             relaxed = value.requires_grad
             with torch.set_grad_enabled(relaxed):
                 logits = model.encode(layer, value)
@@ -201,5 +220,5 @@ class TopLayerCost(LayerCost):
         """f at a relaxed value, `Curved`; what it is made of counts as constant."""
         return self._own(value)
 
-    def _at(self, value, draw):
+    def _at(self, value, inverse, logistics):
         return value_and_slope_of(self.curved, value)
