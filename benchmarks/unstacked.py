@@ -40,7 +40,7 @@ class Perceptron(closed_forms.Perceptron):
         output = torch.addmm(biases[-1], self.h[-1], self.weights[-1])
         if x is None:
             self.value = output.squeeze(-1)
-            delta = torch.ones_like(output)
+            delta = None  # of a number in itself: 1
         else:
             self.value = vae.binary_cross_entropy_with_logits(output, x, reduction="none").sum(-1)
             delta = torch.sigmoid(output).sub_(x)
@@ -49,12 +49,17 @@ class Perceptron(closed_forms.Perceptron):
             self.betas.insert(0, self._down(self.deltas[0], k))
             if k:
                 self.deltas.insert(0, self.betas[0] * self.slopes[k - 1])
-        self.slope = self.betas[0]
+        self.slope = self.betas[0].expand_as(z)
 
     def _in_parameters(self, k, g, tangent, e):
         h, delta = self.h[k], self.deltas[k]
-        factor = g * h
-        factor[..., h.shape[-1] - tangent.shape[-1] :].add_(tangent)
+        if h.shape == tangent.shape:
+            factor = torch.addcmul(tangent, g, h)
+        else:
+            factor = g * h
+            factor[..., -self.latents :].add_(tangent)
+        if delta is None:
+            return factor.sum(0).unsqueeze(-1), g.sum(0, keepdim=True)
         in_weight = torch.mm(factor.T, delta)
         in_bias = torch.mm(g.T, delta)
         if e is not None:
@@ -69,6 +74,8 @@ class Perceptron(closed_forms.Perceptron):
         return torch.mm(tangent, self._of_z(k))
 
     def _down(self, slope, k):
+        if slope is None:
+            return self._of_z(k).T
         return torch.mm(slope, self._of_z(k).T)
 
 

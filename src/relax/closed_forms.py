@@ -91,7 +91,7 @@ class Perceptron:
         output = torch.baddbmm(biases[-1], self.h[-1], self.weights[-1])
         if x is None:
             self.value = output.squeeze(-1)
-            delta = torch.ones_like(output)
+            delta = None  # of a number in itself: 1
         else:
             self.value = binary_cross_entropy_with_logits(output, x, reduction="none").sum(-1)
             delta = torch.sigmoid(output).sub_(x)
@@ -100,7 +100,7 @@ class Perceptron:
             self.betas.insert(0, self._down(self.deltas[0], k))
             if k:
                 self.deltas.insert(0, self.betas[0] * self.slopes[k - 1])
-        self.slope = self.betas[0]
+        self.slope = self.betas[0].expand_as(z)
 
     def second(self, v, g=None, learns=False, of_z=True):
         """The derivatives of Σ g r + Σ v·∂r/∂z, for v like z and g [replica, batch].
@@ -145,8 +145,13 @@ class Perceptron:
 
     def _in_parameters(self, k, g, tangent, e):
         h, delta = self.h[k], self.deltas[k]
-        factor = g * h
-        factor[..., h.shape[-1] - tangent.shape[-1] :].add_(tangent)
+        if h.shape == tangent.shape:
+            factor = torch.addcmul(tangent, g, h)
+        else:  # of the context there is no tangent
+            factor = g * h
+            factor[..., -self.latents :].add_(tangent)
+        if delta is None:
+            return factor.sum(1).unsqueeze(-1), g.sum(1, keepdim=True)
         in_weight = torch.bmm(factor.transpose(1, 2), delta)
         in_bias = torch.bmm(g.transpose(1, 2), delta)
         if e is not None:
@@ -162,6 +167,8 @@ class Perceptron:
         return torch.bmm(tangent, self._of_z(k))
 
     def _down(self, slope, k):
+        if slope is None:
+            return self._of_z(k).transpose(1, 2)
         return torch.bmm(slope, self._of_z(k).transpose(1, 2))
 
 
