@@ -26,30 +26,7 @@ class StackedLinear(replicas.StackedLinear):
 
 
 class Perceptron(closed_forms.Perceptron):
-    def __init__(self, parameters, activation, z, context=None, x=None):
-        self.weights, self.activation, self.x = parameters[::2], activation, x
-        self.latents = z.shape[-1]
-        biases = parameters[1::2]
-        self.h = [z if context is None else torch.cat([context, z], -1)]
-        self.a, self.slopes = [], []
-        for weight, bias in zip(self.weights[:-1], biases[:-1], strict=True):
-            a = torch.addmm(bias, self.h[-1], weight)
-            self.h.append(activation.function(a))
-            self.a.append(a)
-            self.slopes.append(activation.derivative(a, self.h[-1]))
-        output = torch.addmm(biases[-1], self.h[-1], self.weights[-1])
-        if x is None:
-            self.value = output.squeeze(-1)
-            delta = None  # of a number in itself: 1
-        else:
-            self.value = vae.binary_cross_entropy_with_logits(output, x, reduction="none").sum(-1)
-            delta = torch.sigmoid(output).sub_(x)
-        self.betas, self.deltas = [], [delta]
-        for k in reversed(range(len(self.weights))):
-            self.betas.insert(0, self._down(self.deltas[0], k))
-            if k:
-                self.deltas.insert(0, self.betas[0] * self.slopes[k - 1])
-        self.slope = self.betas[0].expand_as(z)
+    _affine = staticmethod(torch.addmm)
 
     def _in_parameters(self, k, g, tangent, e):
         h, delta = self.h[k], self.deltas[k]

@@ -77,6 +77,8 @@ class Perceptron:
         slope: ∂r/∂z, [replica, batch, latent].
     """
 
+    _affine = staticmethod(torch.baddbmm)
+
     def __init__(self, parameters, activation, z, context=None, x=None):
         self.weights, self.activation, self.x = parameters[::2], activation, x
         self.latents = z.shape[-1]
@@ -84,11 +86,11 @@ class Perceptron:
         self.h = [z if context is None else torch.cat([context, z], -1)]
         self.a, self.slopes = [], []
         for weight, bias in zip(self.weights[:-1], biases[:-1], strict=True):
-            a = torch.baddbmm(bias, self.h[-1], weight)
+            a = self._affine(bias, self.h[-1], weight)
             self.h.append(activation.function(a))
             self.a.append(a)
             self.slopes.append(activation.derivative(a, self.h[-1]))
-        output = torch.baddbmm(biases[-1], self.h[-1], self.weights[-1])
+        output = self._affine(biases[-1], self.h[-1], self.weights[-1])
         if x is None:
             self.value = output.squeeze(-1)
             delta = None  # of a number in itself: 1

@@ -4,7 +4,6 @@ import torch
 
 from relax.errors import ConfigError
 
-DEVICES = ("auto", "cpu", "cuda")
 WARM_UP = 3  # calls before a capture: libraries set themselves up in the first ones
 
 

@@ -92,14 +92,13 @@ class NoiseStream:
         self.arguments = (seeds, purpose)
         self.shape = (block, 2 if kind == "independent" else 1, batch, latents)
         self.dtype, self.block, self.drawn = dtype, block, None
-        self.copies, self.device = copies, torch.device(device)
+        self.copies, self.device = copies, device
 
     def __call__(self, step):
         index, offset = divmod(step, self.block)
         if index != self.drawn:
             noise = uniform_noise(*self.arguments, index, self.shape, self.dtype)
-            if self.device.type != "cpu":
-                noise = noise.to(self.device)
+            noise = noise.to(self.device)
             if self.copies > 1:
                 noise = noise.repeat(self.copies, *[1] * (noise.dim() - 1))
             # unbind once a block: slicing at every step costs more

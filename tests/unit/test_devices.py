@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -183,7 +184,10 @@ def test_tables_are_labelled_by_block(images):
     assert table.groupby("learning_rate", sort=False).seed.unique().map(list).to_dict() == {
         rate: [0, 1] for rate in RATES
     }
-    assert label_blocks(table.assign(block=0), settings(rates=0.1)).learning_rate.eq(0.1).all
+    plain = pd.DataFrame({"block": [0, 0, 1, 1], "seed": [0, 1, 0, 1]})
+    labelled = label_blocks(plain, settings())
+    assert labelled.learning_rate.tolist() == [RATES[0], RATES[0], RATES[1], RATES[1]]
+    assert label_blocks(plain.iloc[:2], settings(rates=0.1)).learning_rate.eq(0.1).all()
 
 
 @needs_gpu

@@ -164,6 +164,8 @@ class LayerCost:
 
     def _at(self, value, inverse, logistics):
         f, slope = value_and_slope_of(self._own, value)
+        if not self.noise:
+            return f, slope
         model, upper = self.model, self.layer + 1
         if len(logistics) == 1 and not model.deterministic:
             layers = model.encoders[upper].layers[0], model.decoders[upper].layers[0]
@@ -219,6 +221,3 @@ class TopLayerCost(LayerCost):
     def curved(self, value):
         """f at a relaxed value, `Curved`; what it is made of counts as constant."""
         return self._own(value)
-
-    def _at(self, value, inverse, logistics):
-        return value_and_slope_of(self.curved, value)

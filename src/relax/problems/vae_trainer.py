@@ -56,9 +56,14 @@ class VAESettings:
         return self.learning_rate if several else (self.learning_rate,)
 
     @property
+    def copies(self):
+        """How often the seeds stand in a row on the replica axis: once a learning rate."""
+        return len(self.learning_rates)
+
+    @property
     def replicas(self):
         """The seed of each replica: all seeds for the first learning rate, for the second, ..."""
-        return list(self.seeds) * len(self.learning_rates)
+        return list(self.seeds) * self.copies
 
     @property
     def labels(self):
@@ -69,8 +74,7 @@ class VAESettings:
         """The noise of every step's minibatch, that of all stochastic layers in one."""
         layers, _ = MODELS[self.model]
         shape = (self.batch, layers * self.latents, self.noise, DTYPE)
-        copies = len(self.learning_rates)
-        return NoiseStream(self.seeds, purpose, *shape, copies=copies, device=device)
+        return NoiseStream(self.seeds, purpose, *shape, copies=self.copies, device=device)
 
 
 def build(settings, images, name=None, **changed):

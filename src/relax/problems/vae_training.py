@@ -33,11 +33,9 @@ class History:
     def evaluate(self, step):
         """End an epoch: measure the validation ELBO, keep the best model; a note for the log."""
         settings, model = self.trainer.settings, self.trainer.model
-        samples, copies = settings.evaluation_samples, len(settings.learning_rates)
         self.trainer.check(step)
-        valid, _ = bounds(
-            model, self.images.valid, settings.seeds, samples, index=step, copies=copies
-        )
+        how = (settings.seeds, settings.evaluation_samples, "evaluation", step, settings.copies)
+        valid, _ = bounds(model, self.images.valid, *how)
         check_finite(step=step, validation_elbo=valid, **self.trainer.who)
         self.best.see(model, valid, step)
         whole = self.counted == self.per_epoch  # a part of an epoch is no mean over one
@@ -92,9 +90,8 @@ def train(settings, images, checkpoints, best_path=None, log=None, unfinished=No
     """
     device = choose(device)
     images = images.to(device)
-    copies = len(settings.learning_rates)
     trainer = Trainer(settings, images, device)
-    batches = Minibatches(images.train, settings.seeds, settings.batch, copies=copies)
+    batches = Minibatches(images.train, settings.seeds, settings.batch, copies=settings.copies)
     noise = settings.noise_stream("noise", device)
     history = History(trainer, images, batches.per_epoch)
     checkpoints = {step: one_a_rate(paths) for step, paths in checkpoints.items()}
@@ -185,7 +182,7 @@ def pretrain(trainer, images):
     settings = trainer.settings
     if not any(p.requires_grad for p in trainer.surrogates.parameters()):
         return
-    order = (settings.seeds, settings.batch, "pretraining order", len(settings.learning_rates))
+    order = (settings.seeds, settings.batch, "pretraining order", settings.copies)
     batches = Minibatches(images.train, *order)
     noise = settings.noise_stream("pretraining", images.train.device)
     for step in range(settings.pretraining_steps):
@@ -198,7 +195,6 @@ def score(settings, model, images, steps, per_epoch):
     columns |= {"step": steps, "epoch": steps / per_epoch}
     how = (settings.seeds, settings.bound_samples, "bound")
     for index, split in enumerate(("valid", "test")):
-        copies = len(settings.learning_rates)
-        elbo, bound = bounds(model, getattr(images, split), *how, index, copies)
+        elbo, bound = bounds(model, getattr(images, split), *how, index, settings.copies)
         columns |= {f"{split}_elbo": elbo.cpu(), f"{split}_bound": bound.cpu()}
     return pd.DataFrame(columns).assign(bound_samples=settings.bound_samples)
