@@ -16,6 +16,8 @@ import itertools
 import torch
 from cases import ESTIMATORS, HIDDEN, LATENTS, PIXELS
 
+from relax.products import is_large, one
+
 # Maps of each model, by name: inputs and outputs. Encoders e, decoders d, numbered from the input.
 WIDTHS = {
     "linear1": {"e1": (PIXELS, LATENTS), "d1": (LATENTS, PIXELS)},
@@ -148,7 +150,10 @@ def widths(model):
 
 
 class Floor:
-    """The products of one estimator's step; `floor(steps)` does them so many times."""
+    """The products of one estimator's step; `floor(steps)` does them so many times.
+
+    Each by the faster routine, as in the package.
+    """
 
     def __init__(self, model, estimator, batch):
         needed, sizes = products(model, estimator), widths(model)
@@ -170,4 +175,7 @@ class Floor:
     def __call__(self, steps):
         for _ in range(steps):
             for left, right, out in self.calls:
-                torch.mm(left, right, out=out)
+                if is_large(left, right):
+                    one(left, right.T)
+                else:
+                    torch.mm(left, right, out=out)

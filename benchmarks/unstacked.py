@@ -10,23 +10,61 @@ import copy
 
 import torch
 from torch import nn
-from torch.autograd import grad
+from torch.autograd import Function, grad
 
 from relax import closed_forms, replicas, surrogates
 from relax.closed_forms import Curved
 from relax.problems import vae
 from relax.problems.vae_gradients import encoder_estimate
 from relax.problems.vae_trainer import surrogate_groups
+from relax.products import is_large, leaves_tape, one
 from relax.training import adam, check_finite
+
+
+def affine(bias, h, weight):
+    if not is_large(h, weight):
+        return torch.addmm(bias, h, weight)
+    if leaves_tape(bias, h, weight):
+        return _Affine.apply(bias, h, weight)
+    return one(h, weight.T, bias.view(-1))
+
+
+def up(h, weight):
+    return one(h, weight.T) if is_large(h, weight) else torch.mm(h, weight)
+
+
+def down(d, weight):
+    return one(d, weight) if is_large(d, weight.T) else torch.mm(d, weight.T)
+
+
+def in_weight(h, d):
+    return one(h.T, d.T) if is_large(h.T, d) else torch.mm(h.T, d)
+
+
+class _Affine(Function):
+    @staticmethod
+    def forward(ctx, bias, h, weight):
+        ctx.save_for_backward(h, weight)
+        return one(h, weight.T, bias.view(-1))
+
+    @staticmethod
+    def backward(ctx, d):
+        h, weight = ctx.saved_tensors
+        of_bias, of_h, of_weight = ctx.needs_input_grad
+        return (
+            d.sum(0, keepdim=True) if of_bias else None,
+            down(d, weight) if of_h else None,
+            in_weight(h, d) if of_weight else None,
+        )
 
 
 class StackedLinear(replicas.StackedLinear):
     def forward(self, x):
-        return torch.addmm(self.bias, x, self.weight)
+        return affine(self.bias, x, self.weight)
 
 
 class Perceptron(closed_forms.Perceptron):
-    _affine = staticmethod(torch.addmm)
+    _affine = staticmethod(affine)
 
     def _in_parameters(self, k, g, tangent, e):
         h, delta = self.h[k], self.deltas[k]
@@ -37,23 +75,23 @@ class Perceptron(closed_forms.Perceptron):
             factor[..., -self.latents :].add_(tangent)
         if delta is None:
             return factor.sum(0).unsqueeze(-1), g.sum(0, keepdim=True)
-        in_weight = torch.mm(factor.T, delta)
-        in_bias = torch.mm(g.T, delta)
+        of_weight = in_weight(factor, delta)
+        of_bias = torch.mm(g.T, delta)
         if e is not None:
-            in_weight.addmm_(h.T, e)
-            in_bias += e.sum(0, keepdim=True)
-        return in_weight, in_bias
+            of_weight.addmm_(h.T, e)
+            of_bias += e.sum(0, keepdim=True)
+        return of_weight, of_bias
 
     def _of_z(self, k):
         return self.weights[k] if k else self.weights[0][-self.latents :]
 
     def _up(self, tangent, k):
-        return torch.mm(tangent, self._of_z(k))
+        return up(tangent, self._of_z(k))
 
     def _down(self, slope, k):
         if slope is None:
             return self._of_z(k).T
-        return torch.mm(slope, self._of_z(k).T)
+        return down(slope, self._of_z(k))
 
 
 class _NetworkValueAndSlope(closed_forms._NetworkValueAndSlope):

@@ -13,6 +13,8 @@ import torch
 from torch.autograd import Function
 from torch.nn.functional import binary_cross_entropy_with_logits, elu
 
+from relax import products
+
 
 class Activation(NamedTuple):
     """φ, and its derivatives as functions of the input a and the output h."""
@@ -77,7 +79,7 @@ class Perceptron:
         slope: ∂r/∂z, [replica, batch, latent].
     """
 
-    _affine = staticmethod(torch.baddbmm)
+    _affine = staticmethod(products.affine)
 
     def __init__(self, parameters, activation, z, context=None, x=None):
         self.weights, self.activation, self.x = parameters[::2], activation, x
@@ -154,7 +156,7 @@ class Perceptron:
             factor[..., -self.latents :].add_(tangent)
         if delta is None:
             return factor.sum(1).unsqueeze(-1), g.sum(1, keepdim=True)
-        in_weight = torch.bmm(factor.transpose(1, 2), delta)
+        in_weight = products.in_weight(factor, delta)
         in_bias = torch.bmm(g.transpose(1, 2), delta)
         if e is not None:
             in_weight.baddbmm_(h.transpose(1, 2), e)
@@ -166,12 +168,12 @@ class Perceptron:
         return self.weights[k] if k else self.weights[0][:, -self.latents :]
 
     def _up(self, tangent, k):
-        return torch.bmm(tangent, self._of_z(k))
+        return products.up(tangent, self._of_z(k))
 
     def _down(self, slope, k):
         if slope is None:
             return self._of_z(k).transpose(1, 2)
-        return torch.bmm(slope, self._of_z(k).transpose(1, 2))
+        return products.down(slope, self._of_z(k))
 
 
 def network_value_and_slope(layers, activation, z, context=None):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from relax.products import affine
 from relax.streams import generator
 
 
@@ -38,7 +39,7 @@ class StackedLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(len(generators), 1, outputs, dtype=dtype))
 
     def forward(self, x):
-        return torch.baddbmm(self.bias, x, self.weight)
+        return affine(self.bias, x, self.weight)
 
 
 class StackedMLP(nn.Module):
