@@ -13,7 +13,6 @@ from torch import nn
 from torch.autograd import Function, grad
 
 from relax import closed_forms, replicas, surrogates
-from relax.closed_forms import Curved
 from relax.problems import vae
 from relax.problems.vae_gradients import encoder_estimate
 from relax.problems.vae_trainer import surrogate_groups
@@ -82,16 +81,11 @@ class Perceptron(closed_forms.Perceptron):
             of_bias += e.sum(0, keepdim=True)
         return of_weight, of_bias
 
-    def _of_z(self, k):
-        return self.weights[k] if k else self.weights[0][-self.latents :]
-
     def _up(self, tangent, k):
-        return up(tangent, self._of_z(k))
+        return up(tangent, self.weights[k])
 
     def _down(self, slope, k):
-        if slope is None:
-            return self._of_z(k).T
-        return down(slope, self._of_z(k))
+        return self.weights[k].mT if slope is None else down(slope, self.weights[k])
 
 
 class _NetworkValueAndSlope(closed_forms._NetworkValueAndSlope):
@@ -104,21 +98,20 @@ class _NetworkValueAndSlope(closed_forms._NetworkValueAndSlope):
 class _RelaxedValueAndSlope(closed_forms._RelaxedValueAndSlope):
     @staticmethod
     def backward(ctx, g, v):
-        f, z, y, dy, slope, inverse, scale = ctx.saved
+        f, z, s, y, dy, slope, scale = ctx.saved
         along = v * slope
         in_y = f.product(v * dy).addcmul_(g.unsqueeze(-1), f.slope)
-        in_y.addcmul_(v * f.slope, (1 - 2 * y) * inverse)
-        in_log_temperature = torch.addcmul(along, in_y, dy * z).sum((0, 1)).view(1, 1)
+        each = torch.addcmul(along, in_y, dy * z)
+        each.addcmul_(along, torch.addcmul(s, y, s, value=-2))
+        in_log_temperature = each.sum((0, 1)).view(1, 1)
         in_scale = (g * f.value).sum(0, keepdim=True) + along.sum((0, 1)).unsqueeze(-1)
         return None, None, in_log_temperature * -scale.unsqueeze(-1), in_scale
 
 
 class DiscreteVAE(vae.DiscreteVAE):
-    def curved_error(self, layer, value, below):
+    def error_at(self, layer, value, below):
         parameters = list(self.decoders[layer].parameters())
-        with torch.no_grad():
-            at = Perceptron(parameters, vae.TANH, 2 * value - 1, x=below)
-        return Curved(at.value, 2 * at.slope, product=lambda v: at.second(4 * v)[0])
+        return Perceptron(parameters, vae.TANH, 2 * value - 1, x=below)
 
 
 class ZeroSurrogate(surrogates.ZeroSurrogate):

@@ -82,7 +82,7 @@ class Perceptron:
     _affine = staticmethod(products.affine)
 
     def __init__(self, parameters, activation, z, context=None, x=None):
-        self.weights, self.activation, self.x = parameters[::2], activation, x
+        self.weights, self.activation, self.x = list(parameters[::2]), activation, x
         self.latents = z.shape[-1]
         biases = parameters[1::2]
         self.h = [z if context is None else torch.cat([context, z], -1)]
@@ -93,12 +93,16 @@ class Perceptron:
             self.a.append(a)
             self.slopes.append(activation.derivative(a, self.h[-1]))
         output = self._affine(biases[-1], self.h[-1], self.weights[-1])
+        if context is not None:
+            # From here on only the rows that z meets: context is constant.
+            self.weights[0] = self.weights[0][..., -self.latents :, :]
         if x is None:
             self.value = output.squeeze(-1)
             delta = None  # of a number in itself: 1
         else:
             self.value = binary_cross_entropy_with_logits(output, x, reduction="none").sum(-1)
-            delta = torch.sigmoid(output).sub_(x)
+            self.theta = torch.sigmoid(output)
+            delta = self.theta - x
         self.betas, self.deltas = [], [delta]
         for k in reversed(range(len(self.weights))):
             self.betas.insert(0, self._down(self.deltas[0], k))
@@ -142,9 +146,8 @@ class Perceptron:
             bends.append(second and second(self.a[k], self.h[k + 1]) * s * self.betas[k + 1])
         bend = None
         if self.x is not None:
-            theta = self.deltas[last] + self.x
             bend = self._up(tangents[last], last)
-            bend.mul_(torch.addcmul(theta, theta, theta, value=-1))
+            bend.mul_(torch.addcmul(self.theta, self.theta, self.theta, value=-1))
         return tangents, [*bends, bend]
 
     def _in_parameters(self, k, g, tangent, e):
@@ -163,17 +166,11 @@ class Perceptron:
             in_bias += e.sum(1, keepdim=True)
         return in_weight, in_bias
 
-    def _of_z(self, k):
-        """The weights of layer k; of the first the rows that z meets, for context is constant."""
-        return self.weights[k] if k else self.weights[0][:, -self.latents :]
-
     def _up(self, tangent, k):
-        return products.up(tangent, self._of_z(k))
+        return products.up(tangent, self.weights[k])
 
     def _down(self, slope, k):
-        if slope is None:
-            return self._of_z(k).transpose(1, 2)
-        return products.down(slope, self._of_z(k))
+        return self.weights[k].mT if slope is None else products.down(slope, self.weights[k])
 
 
 def network_value_and_slope(layers, activation, z, context=None):
@@ -236,9 +233,10 @@ def relaxed_value_and_slope(curved, z, log_temperature, scale):
     """c(z) = η f(σ(z/λ)) and ∂c/∂z, differentiable once in λ and η.
 
     With y = σ(z/λ) and y' = y (1 - y) / λ the slope is η f'(y) y'. What is differentiated is
-    Σ g c + Σ v·∂c/∂z; as ∂y/∂(log λ) = -y' z, the derivative in log λ is
+    Σ g c + Σ v·∂c/∂z; with s = z/λ, ∂y/∂(log λ) = -y' z and ∂y'/∂(log λ) = -y' [1 + (1 - 2y) s],
+    the derivative in log λ is
 
-        -η Σ [(g f' + (1 - 2y)/λ v f' + f'' (y' v)) y' z + v f' y'],
+        -η Σ [(g f' + f'' (y' v)) y' z + v f' y' (1 + (1 - 2y) s)],
 
     and that in η is Σ g f + Σ v f' y'.
 
@@ -255,21 +253,23 @@ class _RelaxedValueAndSlope(Function):
     @staticmethod
     def forward(ctx, curved, z, log_temperature, scale):
         inverse = torch.exp(-log_temperature)
-        y = torch.sigmoid(z * inverse)
+        s = z * inverse
+        y = torch.sigmoid(s)
         dy = torch.addcmul(y, y, y, value=-1).mul_(inverse)
         f = curved(y)
         slope = f.slope * dy
-        ctx.saved = f, z, y, dy, slope, inverse, scale
+        ctx.saved = f, z, s, y, dy, slope, scale
         return f.value * scale, slope * scale.unsqueeze(-1)
 
     @staticmethod
     def backward(ctx, g, v):
         refuse_second_graph()
-        f, z, y, dy, slope, inverse, scale = ctx.saved
+        f, z, s, y, dy, slope, scale = ctx.saved
         along = v * slope
         in_y = f.product(v * dy).addcmul_(g.unsqueeze(-1), f.slope)
-        in_y.addcmul_(v * f.slope, (1 - 2 * y) * inverse)
-        in_log_temperature = torch.addcmul(along, in_y, dy * z).sum((1, 2)).view(-1, 1, 1)
+        each = torch.addcmul(along, in_y, dy * z)
+        each.addcmul_(along, torch.addcmul(s, y, s, value=-2))  # s - 2 y s
+        in_log_temperature = each.sum((1, 2)).view(-1, 1, 1)
         in_scale = (g * f.value).sum(1, keepdim=True) + along.sum((1, 2)).unsqueeze(-1)
         return None, None, in_log_temperature * -scale.unsqueeze(-1), in_scale
 

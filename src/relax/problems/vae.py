@@ -82,12 +82,10 @@ class DiscreteVAE(nn.Module):
         generated = self.decode(layer, value)
         return binary_cross_entropy_with_logits(generated, below, reduction="none").sum(-1)
 
-    def curved_error(self, layer, value, below):
-        """The same as a `Curved` function of the value; the decoder counts as a constant."""
+    def error_at(self, layer, value, below):
+        """The same with its derivatives: a `Perceptron` of 2 value - 1, the decoder a constant."""
         parameters = list(self.decoders[layer].parameters())
-        with torch.no_grad():
-            at = Perceptron(parameters, TANH, 2 * value - 1, x=below)
-        return Curved(at.value, 2 * at.slope, product=lambda v: at.second(4 * v)[0])
+        return Perceptron(parameters, TANH, 2 * value - 1, x=below)
 
     def cost(self, x, logits, noise):
         """f at latents drawn layer by layer with uniforms u: [replica, batch], nats.
@@ -185,10 +183,11 @@ class LayerCost:
     def _own(self, value):
         """`Curved`: the terms of f that the value is in itself, not by way of the layers above."""
         with torch.no_grad():
-            error = self.model.curved_error(self.layer, value, self.below)
+            error = self.model.error_at(self.layer, value, self.below)
             f = error.value + self._linear(value)
             f = f if self.spent is None else f + self.spent
-            return error._replace(value=f, slope=error.slope + self.factor)
+            slope = torch.add(self.factor, error.slope, alpha=2)
+        return Curved(f, slope, product=lambda v: error.second(4 * v)[0])
 
     def _linear(self, value):
         """log q(value), less log p(value) where this is the top layer: [replica, batch]."""
