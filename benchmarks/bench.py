@@ -49,7 +49,7 @@ class Scale:
     replicas: tuple[int, ...] = REPLICAS
 
 
-FULL = Scale(5, 7, 0.06, 6000, len(MODELS) * len(ESTIMATORS), toy_repeats=3, toy_steps=1000)
+FULL = Scale(5, 4, 0.2, 6000, len(MODELS) * len(ESTIMATORS), toy_repeats=3, toy_steps=1000)
 QUICK = Scale(1, 1, 0.005, 240, 1, toy_repeats=1, toy_steps=100, replicas=(1, 10))
 
 

@@ -57,10 +57,7 @@ class StackedMLP(nn.Module):
         )
 
     def forward(self, x):
-        return self.layers[-1](self.before_last(x))
-
-    def before_last(self, x):
-        """What the last layer is given: [replica, batch, widths[-2]]."""
-        for layer in self.layers[:-1]:
+        *hidden, last = self.layers
+        for layer in hidden:
             x = self.activation(layer(x))
-        return x
+        return last(x)

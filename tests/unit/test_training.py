@@ -34,6 +34,22 @@ def test_adam_has_a_rate_and_a_decay_for_each_group():
     assert adam([([frozen], 0.1)]) is None
 
 
+def test_adam_counts_the_steps_of_each_parameter():
+    """A parameter without a gradient is left alone, and its first step is a first step."""
+    early, late = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
+    plain = [torch.nn.Parameter(torch.ones(3)) for _ in range(2)]
+    optimizer, expected = adam([([early, late], 0.1)]), torch.optim.Adam(plain, lr=0.1)
+    for step in range(1, 6):
+        for mine, other, first in ((early, plain[0], 1), (late, plain[1], 3)):
+            gradient = torch.tensor([1.0, -2.0, 3.0]) / step if step >= first else None
+            mine.grad, other.grad = gradient, gradient
+        optimizer.step()
+        expected.step()
+    for mine, other in ((early, plain[0]), (late, plain[1])):
+        torch.testing.assert_close(mine.detach(), other.detach())
+    assert optimizer.counts.tolist() == [5, 3]
+
+
 def test_progress_is_in_the_log():
     log = StringIO()
     with progress("a title", 20, log) as bar:

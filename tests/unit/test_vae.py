@@ -299,8 +299,8 @@ def test_surrogate_settings_reach_the_optimiser(images):
     trainer = vae_trainer.Trainer(run, images)
     names = {id(p): name for name, p in trainer.learned.named_parameters()}
     found = {
-        names[id(parameter)]: (rate, decay)
-        for parameter, ((_, rate, decay, _),) in zip(
+        names[id(parameter)]: (block.rate, block.decay)
+        for parameter, (block,) in zip(
             trainer.optimizer.parameters, trainer.optimizer.blocks, strict=True
         )
     }

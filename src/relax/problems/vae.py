@@ -120,11 +120,12 @@ class LayerCost:
         self.model, self.layer, self.below, self.spent = model, layer, below, spent
         self.noise, self.last = noise, (None, None)
         self.factor = logits.detach()
-        self.offset = -softplus(self.factor)
-        if not noise:
+        normaliser = softplus(self.factor)
+        if noise:
+            self.offset = -normaliser.sum(-1)
+        else:
             self.factor = self.factor - model.prior_logits
-            self.offset = self.offset + softplus(model.prior_logits)
-        self.offset = self.offset.sum(-1)
+            self.offset = (softplus(model.prior_logits) - normaliser).sum(-1)
 
     def __call__(self, b):
         """f(b), the layers above it hard: [replica, batch].
