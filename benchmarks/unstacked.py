@@ -100,10 +100,10 @@ class _RelaxedValueAndSlope(closed_forms._RelaxedValueAndSlope):
     def backward(ctx, g, v):
         f, z, s, y, dy, slope, scale = ctx.saved
         along = v * slope
-        in_y = f.product(v * dy).addcmul_(g.unsqueeze(-1), f.slope)
-        each = torch.addcmul(along, in_y, dy * z)
-        each.addcmul_(along, torch.addcmul(s, y, s, value=-2))
-        in_log_temperature = each.sum((0, 1)).view(1, 1)
+        each = torch.addcmul(along, along, torch.addcmul(s, y, s, value=-2))
+        each.addcmul_(g.unsqueeze(-1) * z, slope)
+        bend = f.bilinear(v * dy, dy * z)
+        in_log_temperature = (each.sum((0, 1)) + bend.sum(0)).view(1, 1)
         in_scale = (g * f.value).sum(0, keepdim=True) + along.sum((0, 1)).unsqueeze(-1)
         return None, None, in_log_temperature * -scale.unsqueeze(-1), in_scale
 

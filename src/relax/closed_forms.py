@@ -135,6 +135,29 @@ class Perceptron:
             below = g * self.slope if below is None else below.addcmul_(g, self.slope)
         return below, gradients
 
+    def bilinear(self, v, u):
+        """v·(∂²r/∂z²) u, for v and u like z: [replica, batch].
+
+        Both tangents go up in one product a layer; none goes down. With s_k of v and s'_k of u it is
+
+            Σ_k φ''(a_k) ⊙ β_k ⊙ s_k ⊙ s'_k + σ'(a_K) ⊙ s_K ⊙ s'_K, summed over units.
+        """
+        tangents, bends = torch.cat([v, u], -2), []
+        last, second = len(self.weights) - 1, self.activation.second_derivative
+        for k in range(last):
+            s, other = self._up(tangents, k).chunk(2, -2)
+            if second:
+                bends.append(second(self.a[k], self.h[k + 1]) * self.betas[k + 1] * s * other)
+            tangents = torch.cat([s * self.slopes[k], other * self.slopes[k]], -2)
+        if self.x is not None:
+            s, other = self._up(tangents, last).chunk(2, -2)
+            bends.append(self._spread() * s * other)
+        return sum(bend.sum(-1) for bend in bends)
+
+    def _spread(self):
+        """σ'(a_K)."""
+        return torch.addcmul(self.theta, self.theta, self.theta, value=-1)
+
     def _bend(self, v):
         """The tangents t_k, and of every e_k the part that is layer k's own; None for zero."""
         last = len(self.weights) - 1
@@ -146,8 +169,7 @@ class Perceptron:
             bends.append(second and second(self.a[k], self.h[k + 1]) * s * self.betas[k + 1])
         bend = None
         if self.x is not None:
-            bend = self._up(tangents[last], last)
-            bend.mul_(torch.addcmul(self.theta, self.theta, self.theta, value=-1))
+            bend = self._up(tangents[last], last).mul_(self._spread())
         return tangents, [*bends, bend]
 
     def _in_parameters(self, k, g, tangent, e):
@@ -205,11 +227,12 @@ class _NetworkValueAndSlope(Function):
 
 
 class Curved(NamedTuple):
-    """A function at a point: its value and slope, and the product of its curvature with v."""
+    """A function at a point: its value and slope, and its curvature f'' along vectors."""
 
     value: torch.Tensor  # [replica, batch]
     slope: torch.Tensor  # [replica, batch, latent]
     product: Callable  # v -> f'' v, [replica, batch, latent]
+    bilinear: Callable  # v, u -> v·f'' u, [replica, batch]
 
 
 def value_and_slope_of(curved, value):
@@ -236,7 +259,7 @@ def relaxed_value_and_slope(curved, z, log_temperature, scale):
     Σ g c + Σ v·∂c/∂z; with s = z/λ, ∂y/∂(log λ) = -y' z and ∂y'/∂(log λ) = -y' [1 + (1 - 2y) s],
     the derivative in log λ is
 
-        -η Σ [(g f' + f'' (y' v)) y' z + v f' y' (1 + (1 - 2y) s)],
+        -η Σ [(y' v)·f'' (y' z) + (g z + v (1 + (1 - 2y) s)) f' y'],
 
     and that in η is Σ g f + Σ v f' y'.
 
@@ -266,10 +289,10 @@ class _RelaxedValueAndSlope(Function):
         refuse_second_graph()
         f, z, s, y, dy, slope, scale = ctx.saved
         along = v * slope
-        in_y = f.product(v * dy).addcmul_(g.unsqueeze(-1), f.slope)
-        each = torch.addcmul(along, in_y, dy * z)
-        each.addcmul_(along, torch.addcmul(s, y, s, value=-2))  # s - 2 y s
-        in_log_temperature = each.sum((1, 2)).view(-1, 1, 1)
+        each = torch.addcmul(along, along, torch.addcmul(s, y, s, value=-2))  # s - 2 y s
+        each.addcmul_(g.unsqueeze(-1) * z, slope)
+        bend = f.bilinear(v * dy, dy * z)
+        in_log_temperature = (each.sum((1, 2)) + bend.sum(1)).view(-1, 1, 1)
         in_scale = (g * f.value).sum(1, keepdim=True) + along.sum((1, 2)).unsqueeze(-1)
         return None, None, in_log_temperature * -scale.unsqueeze(-1), in_scale
 

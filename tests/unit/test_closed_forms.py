@@ -86,6 +86,8 @@ def test_bernoulli_error(activation, hidden):
     (product,) = torch.autograd.grad((slope * v).sum(), z, retain_graph=True)
     assert_equal([at.value, at.slope, at.second(v)[0]], [value, slope, product])
     assert_equal([at.second(v, g)[0]], [product + g.unsqueeze(-1) * slope])
+    u = uniform(4, BATCH, LATENTS) - 0.5
+    assert_equal([at.bilinear(u, v)], [(u * product).sum(-1)])
 
 
 def wave(y):
@@ -101,7 +103,10 @@ def curved_wave(y):
     def product(v):
         return torch.autograd.grad(slope, y, v, retain_graph=True)[0]
 
-    return Curved(value.detach(), slope.detach(), product)
+    def bilinear(v, u):
+        return (v * product(u)).sum(-1)
+
+    return Curved(value.detach(), slope.detach(), product, bilinear)
 
 
 def test_curved_function():

@@ -188,7 +188,13 @@ class LayerCost:
             f = error.value + self._linear(value)
             f = f if self.spent is None else f + self.spent
             slope = torch.add(self.factor, error.slope, alpha=2)
-        return Curved(f, slope, product=lambda v: error.second(4 * v)[0])
+        # The error is one of 2 value - 1: a factor 2 for each derivative.
+        return Curved(
+            f,
+            slope,
+            product=lambda v: error.second(4 * v)[0],
+            bilinear=lambda v, u: 4 * error.bilinear(v, u),
+        )
 
     def _linear(self, value):
         """log q(value), less log p(value) where this is the top layer: [replica, batch]."""
