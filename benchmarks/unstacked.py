@@ -13,11 +13,12 @@ from torch import nn
 from torch.autograd import Function, grad
 
 from relax import closed_forms, replicas, surrogates
+from relax.optimizers import adam
 from relax.problems import vae
 from relax.problems.vae_gradients import encoder_estimate
 from relax.problems.vae_trainer import surrogate_groups
 from relax.products import is_large, leaves_tape, one
-from relax.training import adam, check_finite
+from relax.training import check_finite
 
 
 def affine(bias, h, weight):

@@ -138,7 +138,7 @@ class Perceptron:
     def bilinear(self, v, u):
         """v·(∂²r/∂z²) u, for v and u like z: [replica, batch].
 
-        Both tangents go up in one product a layer; none goes down. With s_k of v and s'_k of u it is
+        Both tangents go up in one product a layer; none goes down. With s_k of v, s'_k of u it is
 
             Σ_k φ''(a_k) ⊙ β_k ⊙ s_k ⊙ s'_k + σ'(a_K) ⊙ s_K ⊙ s'_K, summed over units.
         """

@@ -10,12 +10,12 @@ import torch
 from relax.data import Images
 from relax.devices import WARM_UP, Captured, choose
 from relax.errors import ConfigError, NonFiniteError
+from relax.optimizers import adam
 from relax.problems.vae_trainer import Minibatches, Trainer, VAESettings
 from relax.problems.vae_training import label_blocks, train
 from relax.registry import estimator_names
 from relax.streams import Noise, generator
 from relax.surrogates import SurrogateSpec
-from relax.training import adam
 
 needs_gpu = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="torch finds no CUDA device on this machine"

@@ -8,9 +8,10 @@ import torch
 
 from relax.checkpoints import load_checkpoint, save_checkpoint
 from relax.errors import DataError, NonFiniteError
+from relax.optimizers import adam
 from relax.problems import toy
 from relax.registry import estimator_names
-from relax.training import adam, check_finite, progress
+from relax.training import check_finite, progress
 
 
 @pytest.mark.parametrize("part", ["cost", "gradient"])

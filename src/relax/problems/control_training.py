@@ -10,6 +10,7 @@ from torch import nn
 
 from relax.checkpoints import save_checkpoint
 from relax.errors import ConfigError, Interrupted
+from relax.optimizers import RMSProp, adam
 from relax.problems.control import (
     Policy,
     entropy_gradient,
@@ -23,11 +24,11 @@ from relax.replicas import parameter_generators
 from relax.resume import stoppable
 from relax.surrogates import SurrogateSpec, ValueFunction
 from relax.tables import labelled
-from relax.training import adam, check_finite, learn_surrogates, progress
+from relax.training import check_finite, learn_surrogates, progress
 
 # As in the A2C that the paper builds on: RMSProp forgets at the rate .01, and ε is 1e-5.
 OPTIMIZERS = {
-    "rmsprop": lambda parameters, rate: torch.optim.RMSprop(parameters, rate, 0.99, 1e-5),
+    "rmsprop": lambda parameters, rate: RMSProp(parameters, rate, epsilon=1e-5),
     "adam": lambda parameters, rate: adam([(parameters, rate)]),
 }
 

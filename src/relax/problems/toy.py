@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from relax.exact import exact_moments
+from relax.optimizers import adam
 from relax.registry import load_estimator
 from relax.relaxations import BERNOULLI
 from relax.replicas import parameter_generators
@@ -18,7 +19,7 @@ from relax.settings import collect
 from relax.streams import NoiseStream
 from relax.surrogates import RelaxedCost, SurrogateSpec
 from relax.tables import labelled
-from relax.training import adam, check_finite, learn_surrogates, progress
+from relax.training import check_finite, learn_surrogates, progress
 from relax.variance import sample_moments
 
 DEFAULT_SPEC = SurrogateSpec(latents=1, dtype=torch.float64)

@@ -8,6 +8,7 @@ from torch import nn
 
 from relax.devices import Captured
 from relax.errors import ConfigError
+from relax.optimizers import adam
 from relax.problems.vae import MODELS, DiscreteVAE
 from relax.problems.vae_gradients import encoder_estimate, network_weights, set_model_gradients
 from relax.registry import REGISTRY, load_estimator
@@ -15,7 +16,7 @@ from relax.replicas import parameter_generators
 from relax.settings import collect
 from relax.streams import Noise, NoiseStream, generator
 from relax.surrogates import SurrogateSpec
-from relax.training import adam, check_finite, learn_surrogates
+from relax.training import check_finite, learn_surrogates
 
 DTYPE = torch.float32
 DEFAULT_SPEC = SurrogateSpec(dtype=DTYPE)

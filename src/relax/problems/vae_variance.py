@@ -14,11 +14,12 @@ import torch
 from relax.checkpoints import load_checkpoint
 from relax.devices import choose
 from relax.errors import DataError
+from relax.optimizers import adam
 from relax.problems.vae_gradients import encoder_estimate
 from relax.problems.vae_trainer import Minibatches, build, surrogate_groups
 from relax.settings import collect
 from relax.tables import labelled
-from relax.training import adam, check_finite, learn_surrogates, progress
+from relax.training import check_finite, learn_surrogates, progress
 
 
 @dataclass(frozen=True)

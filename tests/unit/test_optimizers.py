@@ -1,16 +1,16 @@
-"""The optimiser: the fused steps are those of the textbook, whatever the gradients look like."""
+"""The optimisers: the fused steps are those of the textbook, whatever the gradients look like."""
 
 import numpy as np
 import pytest
 import torch
 
 from relax.data import Images
+from relax.optimizers import RMSProp, adam
 from relax.problems import vae_trainer
 from relax.problems.vae_trainer import Minibatches, Trainer, VAESettings
 from relax.registry import estimator_names
 from relax.streams import generator
 from relax.surrogates import SurrogateSpec
-from relax.training import adam
 
 
 class Adam:
@@ -49,6 +49,24 @@ def test_a_transposed_gradient_is_taken_for_what_it_is():
         optimizer.step()
         stepped.append(parameter.detach())
     assert torch.equal(*stepped)
+
+
+@pytest.mark.parametrize("layout", ["plain", "transposed"])
+def test_rmsprop_is_torchs(layout):
+    """To the last bit, and it goes on from a saved state."""
+    mine, others = (torch.nn.Parameter(torch.linspace(-1, 1, 12).view(3, 4)) for _ in range(2))
+    optimizer = RMSProp([mine], 0.01, epsilon=1e-5)
+    torchs = torch.optim.RMSprop([others], 0.01, alpha=0.99, eps=1e-5, foreach=False)
+    for step in range(6):
+        if step == 3:
+            saved = optimizer.state_dict()
+            optimizer = RMSProp([mine], 0.01, epsilon=1e-5)
+            optimizer.load_state_dict(saved)
+        gradient = torch.randn(4, 3, generator=torch.Generator().manual_seed(step)).T
+        mine.grad = others.grad = gradient if layout == "transposed" else gradient.contiguous()
+        optimizer.step()
+        torchs.step()
+    assert torch.equal(mine, others)
 
 
 LATENTS, STEPS = 5, 200
