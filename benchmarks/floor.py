@@ -175,7 +175,7 @@ class Floor:
     def __call__(self, steps):
         for _ in range(steps):
             for left, right, out in self.calls:
-                if is_large(left, right):
+                if is_large(left, right.shape[-1]):
                     one(left, right.T)
                 else:
                     torch.mm(left, right, out=out)

@@ -13,6 +13,7 @@ from torch import nn
 from torch.autograd import Function, grad
 
 from relax import closed_forms, replicas, surrogates
+from relax.closed_forms import network_form
 from relax.optimizers import adam
 from relax.problems import vae
 from relax.problems.vae_gradients import encoder_estimate
@@ -22,7 +23,7 @@ from relax.training import check_finite
 
 
 def affine(bias, h, weight):
-    if not is_large(h, weight):
+    if not is_large(h, weight.shape[-1]):
         return torch.addmm(bias, h, weight)
     if leaves_tape(bias, h, weight):
         return _Affine.apply(bias, h, weight)
@@ -30,15 +31,15 @@ def affine(bias, h, weight):
 
 
 def up(h, weight):
-    return one(h, weight.T) if is_large(h, weight) else torch.mm(h, weight)
+    return one(h, weight.T) if is_large(h, weight.shape[-1]) else torch.mm(h, weight)
 
 
 def down(d, weight):
-    return one(d, weight) if is_large(d, weight.T) else torch.mm(d, weight.T)
+    return one(d, weight) if is_large(d, weight.shape[-2]) else torch.mm(d, weight.T)
 
 
 def in_weight(h, d):
-    return one(h.T, d.T) if is_large(h.T, d) else torch.mm(h.T, d)
+    return one(h.T, d.T) if is_large(h, d.shape[-1]) else torch.mm(h.T, d)
 
 
 class _Affine(Function):
@@ -89,26 +90,6 @@ class Perceptron(closed_forms.Perceptron):
         return self.weights[k].mT if slope is None else down(slope, self.weights[k])
 
 
-class _NetworkValueAndSlope(closed_forms._NetworkValueAndSlope):
-    @staticmethod
-    def forward(ctx, activation, context, z, *parameters):
-        ctx.perceptron = Perceptron(parameters, activation, z, context)
-        return ctx.perceptron.value.detach(), ctx.perceptron.slope.detach()
-
-
-class _RelaxedValueAndSlope(closed_forms._RelaxedValueAndSlope):
-    @staticmethod
-    def backward(ctx, g, v):
-        f, z, s, y, dy, slope, scale = ctx.saved
-        along = v * slope
-        each = torch.addcmul(along, along, torch.addcmul(s, y, s, value=-2))
-        each.addcmul_(g.unsqueeze(-1) * z, slope)
-        bend = f.bilinear(v * dy, dy * z)
-        in_log_temperature = (each.sum((0, 1)) + bend.sum(0)).view(1, 1)
-        in_scale = (g * f.value).sum(0, keepdim=True) + along.sum((0, 1)).unsqueeze(-1)
-        return None, None, in_log_temperature * -scale.unsqueeze(-1), in_scale
-
-
 class DiscreteVAE(vae.DiscreteVAE):
     def error_at(self, layer, value, below):
         parameters = list(self.decoders[layer].parameters())
@@ -120,19 +101,12 @@ class ZeroSurrogate(surrogates.ZeroSurrogate):
         return z.new_zeros(z.shape[:1])
 
 
-class RelaxedCost(surrogates.RelaxedCost):
-    def value_and_slope(self, z, cost, context=None):
-        log_temperature = self.temperature.log_temperature
-        return _RelaxedValueAndSlope.apply(cost.curved, z, log_temperature, self.scale)
-
-
 class Network(surrogates.Network):
-    def value_and_slope(self, z, cost=None, context=None):
-        parameters = [p for layer in self.layers for p in (layer.weight, layer.bias)]
-        return _NetworkValueAndSlope.apply(self.activation, context, z, *parameters)
+    def closed_form(self, z, cost=None, context=None):
+        return network_form(self.layers, self.activation, z, context, Perceptron)
 
 
-REPLACED = (StackedLinear, DiscreteVAE, ZeroSurrogate, RelaxedCost, Network)
+REPLACED = (StackedLinear, DiscreteVAE, ZeroSurrogate, Network)
 
 
 def without_axis(module):

@@ -195,35 +195,76 @@ class Perceptron:
         return self.weights[k].mT if slope is None else products.down(slope, self.weights[k])
 
 
-def network_value_and_slope(layers, activation, z, context=None):
-    """The output r of a multilayer perceptron of [context, z], and its slope in z.
+class ClosedForm(NamedTuple):
+    """A value and slope yet to be computed, and their derivatives.
 
-    Both are differentiable once, in z and in the layers' parameters.
+    Attributes:
+        evaluate: () -> (value [replica, batch], slope [replica, batch, latent], derivatives), with
+            derivatives(g, v, wanted) those of Σ g value + Σ v·slope in each input, in turn, for g
+            and v like the value and the slope; `wanted` says of which inputs they are.
+        inputs: tensors; all else that the value is made of counts as constant.
+    """
+
+    evaluate: Callable
+    inputs: tuple
+
+    def value_and_slope(self):
+        """The two, differentiable once in the inputs."""
+        return _Differentiable.apply(self.evaluate, *self.inputs)
+
+
+class _Differentiable(Function):
+    @staticmethod
+    def forward(ctx, evaluate, *inputs):
+        value, slope, ctx.derivatives = evaluate()
+        # Other objects than the context holds: an output that it held would hold it in turn.
+        return value.detach(), slope.detach()
+
+    @staticmethod
+    def backward(ctx, g, v):
+        # A graph of it would lack, without a word, what is not written here.
+        if torch.is_grad_enabled():
+            raise RuntimeError("this closed form can be differentiated once only")
+        return None, *ctx.derivatives(g, v, ctx.needs_input_grad[1:])
+
+
+def sum_form(first, second):
+    """The sum of two closed forms, as one: the tape has one function for both."""
+
+    def evaluate():
+        value, slope, derivatives = first.evaluate()
+        other, other_slope, others = second.evaluate()
+
+        def both(g, v, wanted):
+            split = len(first.inputs)
+            return *derivatives(g, v, wanted[:split]), *others(g, v, wanted[split:])
+
+        return value + other, slope + other_slope, both
+
+    return ClosedForm(evaluate, (*first.inputs, *second.inputs))
+
+
+def network_form(layers, activation, z, context=None, perceptron=Perceptron):
+    """The output r of a multilayer perceptron of [context, z], and ∂r/∂z.
+
+    Its inputs are z and the layers' parameters.
 
     Args:
         layers: `relax.replicas.StackedLinear` each; the last has one output.
         activation, z, context: as in `Perceptron`.
-
-    Returns:
-        r, [replica, batch], and ∂r/∂z, [replica, batch, latent].
     """
     parameters = [p for layer in layers for p in (layer.weight, layer.bias)]
-    return _NetworkValueAndSlope.apply(activation, context, z, *parameters)
 
+    def evaluate():
+        at = perceptron(parameters, activation, z, context)
 
-class _NetworkValueAndSlope(Function):
-    @staticmethod
-    def forward(ctx, activation, context, z, *parameters):
-        ctx.perceptron = Perceptron(parameters, activation, z, context)
-        # Other objects than the context holds: an output that it held would hold it in turn.
-        return ctx.perceptron.value.detach(), ctx.perceptron.slope.detach()
+        def derivatives(g, v, wanted):
+            in_z, gradients = at.second(v, g, learns=True, of_z=wanted[0])
+            return in_z, *gradients
 
-    @staticmethod
-    def backward(ctx, g, v):
-        refuse_second_graph()
-        of_z = ctx.needs_input_grad[2]
-        in_z, gradients = ctx.perceptron.second(v, g, learns=True, of_z=of_z)
-        return None, None, in_z, *gradients
+        return at.value, at.slope, derivatives
+
+    return ClosedForm(evaluate, (z, *parameters))
 
 
 class Curved(NamedTuple):
@@ -235,25 +276,22 @@ class Curved(NamedTuple):
     bilinear: Callable  # v, u -> v·f'' u, [replica, batch]
 
 
-def value_and_slope_of(curved, value):
-    """f and ∂f/∂value, differentiable once in the value, of a function that gives its `Curved`."""
-    return _ValueAndSlope.apply(curved, value)
+def curved_form(curved, value):
+    """f and ∂f/∂value of a function that gives its `Curved`; the input is the value."""
+
+    def evaluate():
+        at = curved(value)
+
+        def derivatives(g, v, wanted):
+            return (at.product(v).addcmul(g.unsqueeze(-1), at.slope),)
+
+        return at.value, at.slope, derivatives
+
+    return ClosedForm(evaluate, (value,))
 
 
-class _ValueAndSlope(Function):
-    @staticmethod
-    def forward(ctx, curved, value):
-        ctx.at = curved(value)
-        return ctx.at.value.detach(), ctx.at.slope.detach()
-
-    @staticmethod
-    def backward(ctx, g, v):
-        refuse_second_graph()
-        return None, ctx.at.product(v).addcmul(g.unsqueeze(-1), ctx.at.slope)
-
-
-def relaxed_value_and_slope(curved, z, log_temperature, scale):
-    """c(z) = η f(σ(z/λ)) and ∂c/∂z, differentiable once in λ and η.
+def relaxed_form(curved, z, log_temperature, scale):
+    """c(z) = η f(σ(z/λ)) and ∂c/∂z; its inputs are log λ and η.
 
     With y = σ(z/λ) and y' = y (1 - y) / λ the slope is η f'(y) y'. What is differentiated is
     Σ g c + Σ v·∂c/∂z; with s = z/λ, ∂y/∂(log λ) = -y' z and ∂y'/∂(log λ) = -y' [1 + (1 - 2y) s],
@@ -269,35 +307,23 @@ def relaxed_value_and_slope(curved, z, log_temperature, scale):
         log_temperature: log λ, [replica, 1, 1].
         scale: η, [replica, 1].
     """
-    return _RelaxedValueAndSlope.apply(curved, z, log_temperature, scale)
 
-
-class _RelaxedValueAndSlope(Function):
-    @staticmethod
-    def forward(ctx, curved, z, log_temperature, scale):
+    def evaluate():
         inverse = torch.exp(-log_temperature)
         s = z * inverse
         y = torch.sigmoid(s)
         dy = torch.addcmul(y, y, y, value=-1).mul_(inverse)
         f = curved(y)
         slope = f.slope * dy
-        ctx.saved = f, z, s, y, dy, slope, scale
-        return f.value * scale, slope * scale.unsqueeze(-1)
 
-    @staticmethod
-    def backward(ctx, g, v):
-        refuse_second_graph()
-        f, z, s, y, dy, slope, scale = ctx.saved
-        along = v * slope
-        each = torch.addcmul(along, along, torch.addcmul(s, y, s, value=-2))  # s - 2 y s
-        each.addcmul_(g.unsqueeze(-1) * z, slope)
-        bend = f.bilinear(v * dy, dy * z)
-        in_log_temperature = (each.sum((1, 2)) + bend.sum(1)).view(-1, 1, 1)
-        in_scale = (g * f.value).sum(1, keepdim=True) + along.sum((1, 2)).unsqueeze(-1)
-        return None, None, in_log_temperature * -scale.unsqueeze(-1), in_scale
+        def derivatives(g, v, wanted):
+            along = v * slope
+            each = torch.addcmul(along, along, torch.addcmul(s, y, s, value=-2))  # s - 2 y s
+            each.addcmul_(g.unsqueeze(-1) * z, slope)
+            in_log = each.sum((-2, -1)) + f.bilinear(v * dy, dy * z).sum(-1)
+            in_scale = (g * f.value).sum(-1) + along.sum((-2, -1))
+            return in_log.view_as(log_temperature) * -scale.unsqueeze(-1), in_scale.view_as(scale)
 
+        return f.value * scale, slope * scale.unsqueeze(-1), derivatives
 
-def refuse_second_graph():
-    """Refuse a graph of a derivative: it would lack, without a word, what is not written here."""
-    if torch.is_grad_enabled():
-        raise RuntimeError("this closed form can be differentiated once only")
+    return ClosedForm(evaluate, (log_temperature, scale))

@@ -26,7 +26,7 @@ def affine(bias, h, weight):
         h: [replica, batch, inputs].
         weight: [replica, inputs, outputs].
     """
-    if not is_large(h, weight):
+    if not is_large(h, weight.shape[-1]):
         return torch.baddbmm(bias, h, weight)
     if leaves_tape(bias, h, weight):
         return _Affine.apply(bias, h, weight)
@@ -35,14 +35,14 @@ def affine(bias, h, weight):
 
 def up(h, weight):
     """h W: [replica, batch, outputs]."""
-    if leaves_tape(h, weight) or not is_large(h, weight):
+    if not is_large(h, weight.shape[-1]) or leaves_tape(h, weight):
         return torch.bmm(h, weight)
     return _each(h, weight.mT)
 
 
 def down(d, weight):
     """d Wᵀ, for d like the outputs: [replica, batch, inputs]."""
-    if leaves_tape(d, weight) or not is_large(d, weight.mT):
+    if not is_large(d, weight.shape[-2]) or leaves_tape(d, weight):
         return torch.bmm(d, weight.mT)
     return _each(d, weight)
 
@@ -50,16 +50,16 @@ def down(d, weight):
 def in_weight(h, d):
     """hᵀ d, the derivative in W: [replica, inputs, outputs]."""
     # Of several replicas, stacking results of this size would cost what the operator saves.
-    if len(h) > 1 or leaves_tape(h, d) or not is_large(h.mT, d):
+    if not is_large(h, d.shape[-1]) or len(h) > 1 or leaves_tape(h, d):
         return torch.bmm(h.mT, d)
     return _each(h.mT, d.mT)
 
 
-def is_large(left, right):
-    """Whether oneDNN is to multiply these, of one replica or stacked."""
-    rows, inner = left.shape[-2:]
-    large = rows * inner * right.shape[-1] >= LARGE
-    return large and ONEDNN and left.dtype is torch.float32 and left.device.type == "cpu"
+def is_large(factor, width):
+    """Whether oneDNN is to do a product of one replica's factor that adds an axis of this width."""
+    rows, columns = factor.shape[-2:]
+    large = rows * columns * width >= LARGE
+    return large and ONEDNN and factor.dtype is torch.float32 and factor.device.type == "cpu"
 
 
 def leaves_tape(*factors):

@@ -13,8 +13,9 @@ from torch import nn
 from relax.closed_forms import (
     ACTIVATIONS,
     differentiate,
-    network_value_and_slope,
-    relaxed_value_and_slope,
+    network_form,
+    relaxed_form,
+    sum_form,
 )
 from relax.relaxations import BERNOULLI, Relaxation
 from relax.replicas import StackedMLP
@@ -74,6 +75,10 @@ class Surrogate(nn.Module):
         """
         z = z.detach().requires_grad_(torch.is_grad_enabled())
         return differentiate(lambda z: self(z, cost, context), z)
+
+    def closed_form(self, z, cost, context=None):
+        """c and its slope as a `relax.closed_forms.ClosedForm`, or None where there is none."""
+        return None
 
 
 class ZeroSurrogate(Surrogate):
@@ -135,15 +140,19 @@ class RelaxedCost(Surrogate):
         them relaxed as well, at the same temperature, and gives f and its slope. A cost that knows
         its curvature has a method `curved(value)` (`relax.closed_forms.Curved`): it is used first.
         """
-        if hasattr(cost, "curved") and self.temperature.relaxation is BERNOULLI:
-            log_temperature = self.temperature.log_temperature
-            return relaxed_value_and_slope(cost.curved, z, log_temperature, self.scale)
+        if form := self.closed_form(z, cost):
+            return form.value_and_slope()
         value, to_z = self.temperature.relaxed(z)
         if hasattr(cost, "relaxed"):
             f, slope = cost.relaxed(value, self.temperature.inverse())
         else:
             f, slope = differentiate(cost, value)
         return self.scale * f, to_z(self.scale.unsqueeze(-1) * slope)
+
+    def closed_form(self, z, cost, context=None):
+        if hasattr(cost, "curved") and self.temperature.relaxation is BERNOULLI:
+            return relaxed_form(cost.curved, z, self.temperature.log_temperature, self.scale)
+        return None
 
 
 class Network(Surrogate):
@@ -167,12 +176,18 @@ class Network(Surrogate):
 
     def value_and_slope(self, z, cost=None, context=None):
         """r and ∂r/∂z, with their derivatives in φ in closed form."""
-        if self.temperature is None:
-            return network_value_and_slope(self.layers, self.activation, z, context)
+        if form := self.closed_form(z, cost, context):
+            return form.value_and_slope()
         relaxed, to_z = self.temperature.relaxed(z)
         h = 2 * relaxed - 1
-        value, slope = network_value_and_slope(self.layers, self.activation, h, context)
+        form = network_form(self.layers, self.activation, h, context)
+        value, slope = form.value_and_slope()
         return value, to_z(2 * slope)
+
+    def closed_form(self, z, cost=None, context=None):
+        if self.temperature is None:
+            return network_form(self.layers, self.activation, z, context)
+        return None
 
 
 class Baseline(Surrogate):
@@ -250,9 +265,15 @@ class Sum(Surrogate):
         return sum(part(z, cost, context) for part in self.parts)
 
     def value_and_slope(self, z, cost, context=None):
+        if form := self.closed_form(z, cost, context):
+            return form.value_and_slope()
         pairs = [part.value_and_slope(z, cost, context) for part in self.parts]
         values, slopes = zip(*pairs, strict=True)
         return functools.reduce(torch.add, values), functools.reduce(torch.add, slopes)
+
+    def closed_form(self, z, cost, context=None):
+        forms = [part.closed_form(z, cost, context) for part in self.parts]
+        return functools.reduce(sum_form, forms) if all(forms) else None
 
     def observe(self, cost):
         for part in self.parts:

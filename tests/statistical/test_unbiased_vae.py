@@ -18,7 +18,7 @@ from scipy import stats
 from statistical.test_unbiased import FALSE_ALARM_RATE, KINDS, SEEDS, UNBIASED
 from torch.distributions import Bernoulli
 
-from relax.closed_forms import differentiate, value_and_slope_of
+from relax.closed_forms import curved_form, differentiate
 from relax.problems.vae import DiscreteVAE, LayerCost
 from relax.problems.vae_gradients import encoder_estimate
 from relax.registry import load_estimator
@@ -137,7 +137,7 @@ def test_negative_control_a_surrogate_that_jumps(problem, monkeypatch):
     """The upper layer drawn hard from a relaxed value: c has steps in z, which ∂c does not see."""
 
     def jumping(cost, value, inverse, logistics):
-        f, slope = value_and_slope_of(cost._own, value)
+        f, slope = curved_form(cost._own, value).value_and_slope()
         above, slope_above = differentiate(
             lambda v: cost._above(v, cost.noise, BERNOULLI.hard_sample), value
         )

@@ -7,14 +7,13 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from relax import closed_forms
 from relax.closed_forms import (
     ACTIVATIONS,
     Curved,
     Perceptron,
+    curved_form,
     differentiate,
-    network_value_and_slope,
-    value_and_slope_of,
+    network_form,
 )
 from relax.problems.vae import MODELS, DiscreteVAE, LayerCost, TopLayerCost
 from relax.replicas import StackedMLP, parameter_generators
@@ -64,8 +63,8 @@ def test_network(activation, hidden, context):
     def forward(z):
         return mlp(z if seen is None else torch.cat([seen, z], -1)).squeeze(-1)
 
-    by_hand = network_value_and_slope(mlp.layers, ACTIVATIONS[activation], z, seen)
-    assert_equal(results(*by_hand), results(*differentiate(forward, z)))
+    by_hand = network_form(mlp.layers, ACTIVATIONS[activation], z, seen)
+    assert_equal(results(*by_hand.value_and_slope()), results(*differentiate(forward, z)))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -118,7 +117,8 @@ def test_curved_function():
         ).sum()
         return [value, slope, *torch.autograd.grad(objective, y)]
 
-    assert_equal(results(*value_and_slope_of(curved_wave, y)), results(*differentiate(wave, y)))
+    by_hand = curved_form(curved_wave, y).value_and_slope()
+    assert_equal(results(*by_hand), results(*differentiate(wave, y)))
 
 
 class Wave:
@@ -202,7 +202,7 @@ def test_a_second_graph_is_refused():
     """What the closed forms leave out would otherwise be missing without a word."""
     mlp = network([4], 1, "tanh")
     z = uniform(0, BATCH, LATENTS).requires_grad_()
-    value, _ = network_value_and_slope(mlp.layers, ACTIVATIONS["tanh"], z)
+    value, _ = network_form(mlp.layers, ACTIVATIONS["tanh"], z).value_and_slope()
     with pytest.raises(RuntimeError, match="differentiated once only"):
         torch.autograd.grad(value.sum(), z, create_graph=True)
 
@@ -219,13 +219,11 @@ def test_nothing_is_kept_alive():
     mlp = network([4], 1, "tanh")
     gc.disable()
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(closed_forms, "Perceptron", Watched)
-            value, slope = network_value_and_slope(
-                mlp.layers, ACTIVATIONS["tanh"], uniform(0, BATCH, LATENTS)
-            )
-            assert seen[0]() is not None
-            del value, slope
-            assert seen[0]() is None
+        z = uniform(0, BATCH, LATENTS)
+        form = network_form(mlp.layers, ACTIVATIONS["tanh"], z, perceptron=Watched)
+        value, slope = form.value_and_slope()
+        assert seen[0]() is not None
+        del value, slope
+        assert seen[0]() is None
     finally:
         gc.enable()

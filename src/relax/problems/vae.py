@@ -22,10 +22,10 @@ from relax.closed_forms import (
     ACTIVATIONS,
     Curved,
     Perceptron,
+    curved_form,
     differentiate,
-    value_and_slope_of,
 )
-from relax.problems.vae_above import above_value_and_slope
+from relax.problems.vae_above import above_form
 from relax.relaxations import BERNOULLI
 from relax.replicas import StackedMLP
 
@@ -162,13 +162,14 @@ class LayerCost:
         return self._at(mean, mean.new_ones(len(mean), 1, 1), [still for _ in self.noise])
 
     def _at(self, value, inverse, logistics):
-        f, slope = value_and_slope_of(self._own, value)
+        f, slope = curved_form(self._own, value).value_and_slope()
         if not self.noise:
             return f, slope
         model, upper = self.model, self.layer + 1
         if len(logistics) == 1 and not model.deterministic:
             layers = model.encoders[upper].layers[0], model.decoders[upper].layers[0]
-            above = above_value_and_slope(value, inverse, logistics[0], *layers, model.prior_logits)
+            form = above_form(value, inverse, logistics[0], *layers, model.prior_logits)
+            above = form.value_and_slope()
         else:
             above = self.above_by_tape(value, inverse, logistics)
         return f + above[0], slope + above[1]

@@ -20,14 +20,13 @@ For Σ G A + Σ w·∂A/∂v, note that w·∂A/∂v is the tangent of A along w
 """
 
 import torch
-from torch.autograd import Function
 from torch.nn.functional import softplus
 
-from relax.closed_forms import refuse_second_graph
+from relax.closed_forms import ClosedForm
 
 
-def above_value_and_slope(value, inverse, logistic, encoder, decoder, prior):
-    """A [replica, batch] and ∂A/∂v [replica, batch, latent], differentiable once in v and i.
+def above_form(value, inverse, logistic, encoder, decoder, prior):
+    """A [replica, batch] and ∂A/∂v [replica, batch, latent]; the inputs are v and i.
 
     Args:
         value: v, [replica, batch, latent].
@@ -36,41 +35,36 @@ def above_value_and_slope(value, inverse, logistic, encoder, decoder, prior):
         encoder, decoder: the layer's `relax.replicas.StackedLinear`, constants.
         prior: π, [replica, 1, latent], a constant.
     """
-    parameters = (encoder.weight, encoder.bias, decoder.weight, decoder.bias, prior)
-    return _Above.apply(value, inverse, logistic, *(p.detach() for p in parameters))
+    w, v = encoder.weight, decoder.weight
 
-
-class _Above(Function):
-    @staticmethod
-    def forward(ctx, value, inverse, logistic, w, a, v, c, prior):
-        alpha = torch.baddbmm(a, 2 * value - 1, w)
+    def evaluate():
+        alpha = torch.baddbmm(encoder.bias, 2 * value - 1, w)
         z = alpha + logistic
         s = torch.sigmoid(z * inverse)
-        g = torch.baddbmm(c, 2 * s - 1, v)
+        g = torch.baddbmm(decoder.bias, 2 * s - 1, v)
         factor, theta = alpha - prior, torch.sigmoid(g)
-        result = (s * factor - softplus(alpha) + softplus(prior) + softplus(g) - value * g).sum(-1)
-        q = torch.baddbmm(factor, theta - value, v.transpose(1, 2), alpha=2)
+        result = s * factor - softplus(alpha) + softplus(prior) + softplus(g) - value * g
+        q = torch.baddbmm(factor, theta - value, v.mT, alpha=2)
         slack = s - torch.sigmoid(alpha)
         spread = s - s * s
         ds = spread * inverse
-        slope = torch.baddbmm(g, slack + q * ds, w.transpose(1, 2), beta=-1, alpha=2)
-        ctx.saved = inverse, w, v, alpha, z, s, g, theta, q, slack, spread, ds
-        return result, slope
+        slope = torch.baddbmm(g, slack + q * ds, w.mT, beta=-1, alpha=2)
 
-    @staticmethod
-    def backward(ctx, weight, along):
-        refuse_second_graph()
-        inverse, w, v, alpha, z, s, g, theta, q, slack, spread, ds = ctx.saved
-        weight = weight.unsqueeze(-1)
-        dalpha = 2 * torch.bmm(along, w)
-        tangent = ds * dalpha
-        dg = 2 * torch.bmm(tangent, v)
-        q_dalpha = q * dalpha
-        in_s = torch.addcmul(dalpha, weight, q).addcmul_(q_dalpha, (1 - 2 * s) * inverse)
-        in_s.baddbmm_((theta - theta * theta) * dg - along, v.transpose(1, 2), alpha=2)
-        theta_alpha = torch.sigmoid(alpha)
-        in_alpha = torch.addcmul(tangent, weight, slack).addcmul_(in_s, ds)
-        in_alpha.addcmul_(theta_alpha - theta_alpha * theta_alpha, dalpha, value=-1)
-        in_value = torch.baddbmm(dg + weight * g, in_alpha, w.transpose(1, 2), beta=-1, alpha=2)
-        in_inverse = (spread * torch.addcmul(q_dalpha, in_s, z)).sum((1, 2), keepdim=True)
-        return in_value, in_inverse, *[None] * 6
+        def derivatives(weight, along, wanted):
+            weight = weight.unsqueeze(-1)
+            dalpha = 2 * torch.bmm(along, w)
+            tangent = ds * dalpha
+            dg = 2 * torch.bmm(tangent, v)
+            q_dalpha = q * dalpha
+            in_s = torch.addcmul(dalpha, weight, q).addcmul_(q_dalpha, (1 - 2 * s) * inverse)
+            in_s.baddbmm_((theta - theta * theta) * dg - along, v.mT, alpha=2)
+            theta_alpha = torch.sigmoid(alpha)
+            in_alpha = torch.addcmul(tangent, weight, slack).addcmul_(in_s, ds)
+            in_alpha.addcmul_(theta_alpha - theta_alpha * theta_alpha, dalpha, value=-1)
+            in_value = torch.baddbmm(dg + weight * g, in_alpha, w.mT, beta=-1, alpha=2)
+            in_inverse = (spread * torch.addcmul(q_dalpha, in_s, z)).sum((1, 2), keepdim=True)
+            return in_value, in_inverse
+
+        return result.sum(-1), slope, derivatives
+
+    return ClosedForm(evaluate, (value, inverse))
