@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.autograd import Function, grad
 
-from relax import closed_forms, replicas, surrogates
+from relax import perceptron, replicas, surrogates
 from relax.closed_forms import network_form
 from relax.optimizers import adam
 from relax.problems import vae
@@ -64,7 +64,7 @@ class StackedLinear(replicas.StackedLinear):
         return affine(self.bias, x, self.weight)
 
 
-class Perceptron(closed_forms.Perceptron):
+class Perceptron(perceptron.Perceptron):
     _affine = staticmethod(affine)
 
     def _in_parameters(self, k, g, tangent, e):

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from relax.closed_forms import (
-    ACTIVATIONS,
     differentiate,
     network_form,
     relaxed_form,
     sum_form,
 )
+from relax.perceptron import ACTIVATIONS
 from relax.relaxations import BERNOULLI, Relaxation
 from relax.replicas import StackedMLP
 

@@ -8,17 +8,16 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from relax.closed_forms import (
-    ACTIVATIONS,
     Curved,
-    Perceptron,
     curved_form,
     differentiate,
     network_form,
 )
+from relax.perceptron import ACTIVATIONS, Perceptron
 from relax.problems.vae import MODELS, DiscreteVAE, LayerCost, TopLayerCost
 from relax.replicas import StackedMLP, parameter_generators
 from relax.streams import uniform_noise
-from relax.surrogates import RelaxedCost, Surrogate, SurrogateSpec
+from relax.surrogates import Network, RelaxedCost, Sum, Surrogate, SurrogateSpec
 
 SEEDS = [0, 1]
 BATCH, LATENTS, CONTEXT, PIXELS = 5, 3, 2, 7
@@ -145,6 +144,17 @@ def test_relaxed_cost():
     assert_equal(
         gradient_in_surrogate(surrogate, Wave(), z), gradient_in_surrogate(surrogate, wave, z)
     )
+
+
+def test_a_sum_is_one_closed_form():
+    """RELAX's relaxation and network together: the same as apart; a part without one ends it."""
+    spec = SurrogateSpec(latents=LATENTS, hidden=(5, 4), squash=False, temperature=0.7, scale=0.8)
+    relaxed, network = RelaxedCost(spec, len(SEEDS)), Network(spec, parameter_generators(SEEDS))
+    z = 4 * uniform(0, BATCH, LATENTS) - 2
+    whole = Sum(relaxed, network)
+    assert len(whole.closed_form(z, Wave()).inputs) == 2 + 1 + 6
+    assert whole.closed_form(z, wave) is None  # which does not know its curvature
+    assert_equal(gradient_in_surrogate(whole, Wave(), z), gradient_in_surrogate(whole, wave, z))
 
 
 @pytest.mark.parametrize("name", MODELS)

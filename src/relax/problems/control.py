@@ -21,9 +21,9 @@ import torch
 from scipy.signal import lfilter
 from torch import Tensor, nn
 
+from relax.perceptron import ACTIVATIONS
 from relax.replicas import StackedMLP
 from relax.streams import Noise
-from relax.surrogates import ACTIVATIONS
 from relax.variance import sample_moments
 
 
