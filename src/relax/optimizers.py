@@ -34,7 +34,7 @@ class RMSProp(Optimizer):
         v <- decay v + (1 - decay) g²,    θ <- θ - rate g / (√v + ε)
 
     Args:
-        parameters: tensors; all have a gradient when a step is made.
+        parameters: tensors.
         rate: learning rate.
         decay: of the running mean of g².
         epsilon: ε.
@@ -47,9 +47,11 @@ class RMSProp(Optimizer):
 
     @torch.no_grad()
     def step(self):
-        """Move every parameter."""
+        """Move every parameter that has a gradient."""
         for parameter, square in zip(self.parameters, self.squares, strict=True):
             gradient = parameter.grad
+            if gradient is None:
+                continue
             square.mul_(self.decay).addcmul_(gradient, gradient, value=1 - self.decay)
             parameter.addcdiv_(gradient, square.sqrt().add_(self.epsilon), value=-self.rate)
 

@@ -53,20 +53,22 @@ def test_a_transposed_gradient_is_taken_for_what_it_is():
 
 @pytest.mark.parametrize("layout", ["plain", "transposed"])
 def test_rmsprop_is_torchs(layout):
-    """To the last bit, and it goes on from a saved state."""
+    """To the last bit; it goes on from a saved state, and leaves alone what has no gradient."""
     mine, others = (torch.nn.Parameter(torch.linspace(-1, 1, 12).view(3, 4)) for _ in range(2))
-    optimizer = RMSProp([mine], 0.01, epsilon=1e-5)
+    still = torch.nn.Parameter(torch.ones(2))
+    optimizer = RMSProp([still, mine], 0.01, epsilon=1e-5)
     torchs = torch.optim.RMSprop([others], 0.01, alpha=0.99, eps=1e-5, foreach=False)
     for step in range(6):
         if step == 3:
             saved = optimizer.state_dict()
-            optimizer = RMSProp([mine], 0.01, epsilon=1e-5)
+            optimizer = RMSProp([still, mine], 0.01, epsilon=1e-5)
             optimizer.load_state_dict(saved)
         gradient = torch.randn(4, 3, generator=torch.Generator().manual_seed(step)).T
         mine.grad = others.grad = gradient if layout == "transposed" else gradient.contiguous()
         optimizer.step()
         torchs.step()
     assert torch.equal(mine, others)
+    assert still.tolist() == [1, 1]
 
 
 LATENTS, STEPS = 5, 200
