@@ -11,6 +11,7 @@ Three kinds of products are told apart, of a map W [inputs, outputs] and a minib
     gradient   hᵀ d      [inputs, outputs]                      the derivative in W itself
 """
 
+import functools
 import itertools
 
 import torch
@@ -170,12 +171,13 @@ class Floor:
                 "back": (rows[outputs], weight.T),
                 "gradient": (rows[inputs].T, rows[outputs]),
             }[kind]
-            self.calls.append((left, right, torch.empty(len(left), right.shape[1])))
+            if is_large(left, right.shape[-1]):
+                self.calls.append(functools.partial(one, left, right.T))
+            else:
+                out = torch.empty(len(left), right.shape[1])
+                self.calls.append(functools.partial(torch.mm, left, right, out=out))
 
     def __call__(self, steps):
         for _ in range(steps):
-            for left, right, out in self.calls:
-                if is_large(left, right.shape[-1]):
-                    one(left, right.T)
-                else:
-                    torch.mm(left, right, out=out)
+            for call in self.calls:
+                call()

@@ -10,12 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from relax.closed_forms import (
-    differentiate,
-    network_form,
-    relaxed_form,
-    sum_form,
-)
+from relax.closed_forms import differentiate, network_form, relaxed_form, sum_form
 from relax.perceptron import ACTIVATIONS
 from relax.relaxations import BERNOULLI, Relaxation
 from relax.replicas import StackedMLP

@@ -18,11 +18,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from relax.closed_forms import (
-    Curved,
-    curved_form,
-    differentiate,
-)
+from relax.closed_forms import Curved, curved_form, differentiate
 from relax.perceptron import ACTIVATIONS, Perceptron
 from relax.problems.vae_above import above_form
 from relax.relaxations import BERNOULLI
