@@ -15,11 +15,11 @@ from torch.autograd import Function, grad
 from relax import perceptron, replicas, surrogates
 from relax.closed_forms import network_form
 from relax.optimizers import adam
-from relax.problems import vae
+from relax.problems import vae, vae_error
 from relax.problems.vae_gradients import encoder_estimate
 from relax.problems.vae_trainer import surrogate_groups
 from relax.products import is_large, leaves_tape, one
-from relax.training import check_finite
+from relax.training import check_finite, learn_surrogates
 
 
 def affine(bias, h, weight):
@@ -90,10 +90,15 @@ class Perceptron(perceptron.Perceptron):
         return self.weights[k].mT if slope is None else down(slope, self.weights[k])
 
 
+class LinearError(vae_error.LinearError):
+    _affine, _up = staticmethod(affine), staticmethod(up)
+    _down, _in_weight = staticmethod(down), staticmethod(in_weight)
+
+
 class DiscreteVAE(vae.DiscreteVAE):
-    def error_at(self, layer, value, below):
-        parameters = list(self.decoders[layer].parameters())
-        return Perceptron(parameters, vae.TANH, 2 * value - 1, x=below)
+    def error_at(self, layer, value, below, beside=None, along=None):
+        (linear,) = self.decoders[layer].layers
+        return LinearError(linear.weight, linear.bias, below, value, beside, along)
 
 
 class ZeroSurrogate(surrogates.ZeroSurrogate):
@@ -146,13 +151,8 @@ class Unstacked:
         """
         estimate = encoder_estimate(self.estimator, self.surrogates, self.model, x, noise)
         check_finite(cost=estimate.cost, **estimate.gradients, step=step, **self.who)
-        (layer,), (surrogate,) = estimate.layers, self.surrogates
-        if phi := surrogate.learned_parameters():
-            outputs = [layer.gradient]
-            gradients = grad(outputs, phi, [g.detach() * (2 / len(x)) for g in outputs])
-            for parameter, gradient in zip(phi, gradients, strict=True):
-                parameter.grad = gradient
-        surrogate.observe(estimate.cost.detach())
+        learn_surrogates(self.estimator, self.surrogates, estimate.layers)
+        (layer,) = estimate.layers
         means = [layer.gradient.detach() / len(x), torch.full_like(estimate.cost, 1 / len(x))]
         gradients = grad([*estimate.logits, estimate.cost], self.parameters, means)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):

@@ -49,7 +49,7 @@ class Categorical(Relaxation):
         z_tilde = torch.where(chosen, top, others)
         return z_tilde, torch.where(chosen, 0.0, torch.sigmoid(top - w))
 
-    def coupled_derivative(self, logits, b, z):
+    def coupled_derivative(self, z, score):
         """dz~_i/dℓ_i where z~ equals z in value: 1 - e^{z_i - max z}.
 
         By z~_i above, e^{z~_i - T} = e^{-T} / (e^{-T} + e^{-w_i}) = 1 - σ(T - w_i); T is max z.

@@ -33,9 +33,10 @@ class ClosedForm(NamedTuple):
     """A value and slope yet to be computed, and their derivatives.
 
     Attributes:
-        evaluate: () -> (value [replica, batch], slope [replica, batch, latent], derivatives), with
-            derivatives(g, v, wanted) those of Σ g value + Σ v·slope in each input, in turn, for g
-            and v like the value and the slope; `wanted` says of which inputs they are.
+        evaluate: () -> (value [replica, batch], slope [replica, batch, latent], derivatives), to be
+            called without a tape, with derivatives(g, v, wanted) those of Σ g value + Σ v·slope in
+            each input, in turn, for g and v like the value and the slope; `wanted` says of which
+            inputs they are.
         inputs: tensors; all else that the value is made of counts as constant.
     """
 
@@ -44,14 +45,21 @@ class ClosedForm(NamedTuple):
 
     def value_and_slope(self):
         """The two, differentiable once in the inputs."""
-        return _Differentiable.apply(self.evaluate, *self.inputs)
+        with torch.no_grad():
+            value, slope, derivatives = self.evaluate()
+        return differentiable(value, slope, derivatives, self.inputs)
+
+
+def differentiable(value, slope, derivatives, inputs):
+    """A value and slope with a graph to the inputs, through the derivatives of a `ClosedForm`."""
+    return _Differentiable.apply(value, slope, derivatives, *inputs)
 
 
 class _Differentiable(Function):
     @staticmethod
-    def forward(ctx, evaluate, *inputs):
-        value, slope, ctx.derivatives = evaluate()
-        # Other objects than the context holds: an output that it held would hold it in turn.
+    def forward(ctx, value, slope, derivatives, *inputs):
+        ctx.derivatives = derivatives
+        # Other objects than the derivatives hold: an output held by its own graph would stay.
         return value.detach(), slope.detach()
 
     @staticmethod
@@ -59,7 +67,7 @@ class _Differentiable(Function):
         # A graph of it would lack, without a word, what is not written here.
         if torch.is_grad_enabled():
             raise RuntimeError("this closed form can be differentiated once only")
-        return None, *ctx.derivatives(g, v, ctx.needs_input_grad[1:])
+        return None, None, None, *ctx.derivatives(g, v, ctx.needs_input_grad[3:])
 
 
 def sum_form(first, second):
@@ -107,7 +115,7 @@ class Curved(NamedTuple):
     value: torch.Tensor  # [replica, batch]
     slope: torch.Tensor  # [replica, batch, latent]
     product: Callable  # v -> f'' v, [replica, batch, latent]
-    bilinear: Callable  # v, u -> v·f'' u, [replica, batch]
+    along: torch.Tensor | None = None  # f'' t of a t that was given with the point
 
 
 def curved_form(curved, value):
@@ -133,30 +141,33 @@ def relaxed_form(curved, z, log_temperature, scale):
 
         -η Σ [(y' v)·f'' (y' z) + (g z + v (1 + (1 - 2y) s)) f' y'],
 
-    and that in η is Σ g f + Σ v f' y'.
+    and that in η is Σ g f + Σ v f' y'. The curvature is wanted along y' z alone, which is known
+    with the point.
 
     Args:
-        curved: y -> `Curved` of f there.
+        curved: (y, t) -> `Curved` of f at y, along t; t is None where λ is not learned.
         z: [replica, batch, latent], a constant.
         log_temperature: log λ, [replica, 1, 1].
         scale: η, [replica, 1].
     """
+    learns = torch.is_grad_enabled() and log_temperature.requires_grad
 
     def evaluate():
         inverse = torch.exp(-log_temperature)
         s = z * inverse
         y = torch.sigmoid(s)
         dy = torch.addcmul(y, y, y, value=-1).mul_(inverse)
-        f = curved(y)
+        f = curved(y, dy * z if learns else None)
         slope = f.slope * dy
 
         def derivatives(g, v, wanted):
             along = v * slope
             each = torch.addcmul(along, along, torch.addcmul(s, y, s, value=-2))  # s - 2 y s
             each.addcmul_(g.unsqueeze(-1) * z, slope)
-            in_log = each.sum((-2, -1)) + f.bilinear(v * dy, dy * z).sum(-1)
-            in_scale = (g * f.value).sum(-1) + along.sum((-2, -1))
-            return in_log.view_as(log_temperature) * -scale.unsqueeze(-1), in_scale.view_as(scale)
+            each.addcmul_(v * dy, f.along)
+            in_log = each.sum((-2, -1), keepdim=True) * -scale.unsqueeze(-1)
+            in_scale = (g * f.value).sum(-1, keepdim=True) + along.sum((-2, -1)).unsqueeze(-1)
+            return in_log, in_scale
 
         return f.value * scale, slope * scale.unsqueeze(-1), derivatives
 

@@ -31,7 +31,7 @@ class Gaussian(Relaxation):
         """z~ = b, whatever v is: given b nothing is left to draw, and b is held fixed."""
         return b, torch.zeros_like(b)
 
-    def coupled_derivative(self, logits, b, z):
+    def coupled_derivative(self, z, score):
         """0, as with independent noise."""
         return torch.zeros_like(z)
 

@@ -114,25 +114,6 @@ class Perceptron:
             below = g * self.slope if below is None else below.addcmul_(g, self.slope)
         return below, gradients
 
-    def bilinear(self, v, u):
-        """v·(∂²r/∂z²) u, for v and u like z: [replica, batch].
-
-        Both tangents go up in one product a layer; none goes down. With s_k of v, s'_k of u it is
-
-            Σ_k φ''(a_k) ⊙ β_k ⊙ s_k ⊙ s'_k + σ'(a_K) ⊙ s_K ⊙ s'_K, summed over units.
-        """
-        tangents, bends = torch.cat([v, u], -2), []
-        last, second = len(self.weights) - 1, self.activation.second_derivative
-        for k in range(last):
-            s, other = self._up(tangents, k).chunk(2, -2)
-            if second:
-                bends.append(second(self.a[k], self.h[k + 1]) * self.betas[k + 1] * s * other)
-            tangents = torch.cat([s * self.slopes[k], other * self.slopes[k]], -2)
-        if self.x is not None:
-            s, other = self._up(tangents, last).chunk(2, -2)
-            bends.append(self._spread() * s * other)
-        return sum(bend.sum(-1) for bend in bends)
-
     def _spread(self):
         """σ'(a_K)."""
         return torch.addcmul(self.theta, self.theta, self.theta, value=-1)

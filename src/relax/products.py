@@ -50,16 +50,16 @@ def down(d, weight):
 def in_weight(h, d):
     """hᵀ d, the derivative in W: [replica, inputs, outputs]."""
     # Of several replicas, stacking results of this size would cost what the operator saves.
-    if not is_large(h, d.shape[-1]) or len(h) > 1 or leaves_tape(h, d):
+    if not is_large(h, d.shape[-1]) or h.shape[0] > 1 or leaves_tape(h, d):
         return torch.bmm(h.mT, d)
     return _each(h.mT, d.mT)
 
 
 def is_large(factor, width):
     """Whether oneDNN is to do a product of one replica's factor that adds an axis of this width."""
-    rows, columns = factor.shape[-2:]
+    *_, rows, columns = factor.shape
     large = rows * columns * width >= LARGE
-    return large and ONEDNN and factor.dtype is torch.float32 and factor.device.type == "cpu"
+    return large and ONEDNN and factor.dtype is torch.float32 and factor.is_cpu
 
 
 def leaves_tape(*factors):
@@ -73,7 +73,7 @@ def one(left, right_transposed, bias=None):
 
 
 def _each(left, right_transposed, bias=None):
-    if len(left) == 1:
+    if left.shape[0] == 1:
         return one(left, right_transposed[0], None if bias is None else bias.view(-1))
     biases = [None] * len(left) if bias is None else bias.squeeze(1)
     return torch.stack([one(*those) for those in zip(left, right_transposed, biases, strict=True)])

@@ -33,12 +33,13 @@ class Draw(NamedTuple):
     b: Tensor
     z_tilde: Tensor  # the very tensor z when the noise is coupled
     dz_tilde: Tensor  # derivative of z~ in its location, at fixed v and b
+    score: Tensor  # ∂ log p(b) / ∂ logits, of the logits' shape
 
 
 class Relaxation:
     """What the relaxations share. Besides the three verbs, each of them has
 
-    coupled_derivative(logits, b, z)   derivative of z~ in its location where z~ is z in value
+    coupled_derivative(z, score)       derivative of z~ in its location where z~ is z in value
     score(logits, b)                   ∂ log p(b) / ∂ logits
     pull_back(logits, z, slope)        ∂c(z) / ∂ logits, from the slope ∂c/∂z
     mean(logits)                       E[b]
@@ -58,12 +59,13 @@ class Relaxation:
         return self.threshold(self.sample(logits, u))
 
     def draw(self, logits, noise):
-        """z, b and z~ from one `Noise`."""
+        """z, b, z~ and the score from one `Noise`."""
         z = self.sample(logits, noise.u)
         b = self.threshold(z)
+        score = self.score(logits, b)
         if noise.v is None:
-            return Draw(z, b, z, self.coupled_derivative(logits, b, z))
-        return Draw(z, b, *self.sample_given(logits, b, noise.v))
+            return Draw(z, b, z, self.coupled_derivative(z, score), score)
+        return Draw(z, b, *self.sample_given(logits, b, noise.v), score)
 
 
 class Bernoulli(Relaxation):
@@ -95,13 +97,13 @@ class Bernoulli(Relaxation):
         z_tilde = torch.where(one, softplus(inner) - log_1mv, log_v - softplus(inner))
         return z_tilde, torch.sigmoid(inner)
 
-    def coupled_derivative(self, logits, b, z):
+    def coupled_derivative(self, z, score):
         """dz~/dα where z~ equals z in value: p(b|θ)(1 - e^{-|z|}).
 
         Put v = (e^z~ - 1) / (e^z~ + e^α) (b = 1, from z~ above) into σ(α + log v); b = 0 follows
         by the symmetry (α, z, b) -> (-α, -z, 1 - b). And p(b|θ) = 1 - |b - θ|.
         """
-        return (1 - self.score(logits, b).abs()) * -torch.expm1(-z.abs())
+        return (score.abs() - 1).mul_(torch.expm1(-z.abs()))
 
     def score(self, logits, b):
         """∂ log p(b|θ) / ∂α = b - σ(α)."""

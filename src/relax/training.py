@@ -25,18 +25,27 @@ def learn_surrogates(estimator, surrogates, estimates):
     """
     parameters = [p for s in surrogates for p in s.learned_parameters()]
     if parameters:
-        if estimator.objective is least_variance:
-            # ∂(Σ g² / batch) = Σ (2 g / batch) ∂g, without a tape through the sum.
-            outputs = [estimate.gradient for estimate in estimates]
-            weights = [g.detach() * (2 / g.shape[1]) for g in outputs]
-        else:
-            outputs = [estimator.objective(estimate) for estimate in estimates]
-            weights = [torch.ones_like(objective) for objective in outputs]
-        gradients = torch.autograd.grad(outputs, parameters, weights)
-        for parameter, g in zip(parameters, gradients, strict=True):
+        for parameter, g in _objective_gradients(estimator, parameters, estimates):
             parameter.grad = g
     for surrogate, estimate in zip(surrogates, estimates, strict=True):
         surrogate.observe(estimate.cost.detach())
+
+
+def _objective_gradients(estimator, parameters, estimates):
+    """Pairs of a parameter and the derivative in it of the estimator's objective."""
+    if estimator.objective is not least_variance:
+        objectives = [estimator.objective(estimate).sum() for estimate in estimates]
+        return zip(parameters, torch.autograd.grad(objectives, parameters), strict=True)
+    # ∂(Σ g² / batch) = Σ (2 g / batch) ∂g, without a tape through the sum.
+    outputs = [estimate.gradient for estimate in estimates]
+    weights = [g.detach() * (2 / g.shape[-2]) for g in outputs]
+    written_out = [estimate.derivatives_in_surrogate() for estimate in estimates]
+    if all(written_out):
+        found = {}
+        for derivatives, weight in zip(written_out, weights, strict=True):
+            found |= derivatives(weight)
+        return [(parameter, found[parameter]) for parameter in parameters]
+    return zip(parameters, torch.autograd.grad(outputs, parameters, weights), strict=True)
 
 
 def check_finite(*, step, seeds, estimator, **values):

@@ -77,7 +77,7 @@ def exact_gradient(policy):
 def uncorrected(surrogate, cost, logits, noise, context=None, relaxation=None):
     """The control: c(z) is subtracted from the cost, and what it takes away is not given back."""
     logits = logits.detach()
-    z, b, _, _ = relaxation.draw(logits, noise)
+    z, b, *_ = relaxation.draw(logits, noise)
     c, _ = surrogate.value_and_slope(z, cost, context)
     signal = cost(b) - c
     return Estimate(b, cost(b), signal.unsqueeze(-1) * relaxation.score(logits, b), signal)

@@ -98,7 +98,7 @@ def test_stable_form_equals_the_textbook_form_and_central_differences(problem):
 
 def test_coupled_derivative_is_the_conditional_maps_at_the_v_that_gives_z(problem):
     logits, u, _ = problem
-    z, b, z_tilde, derivative = CATEGORICAL.draw(logits, Noise(u))
+    z, b, z_tilde, derivative, _ = CATEGORICAL.draw(logits, Noise(u))
     assert z_tilde is z
     again, expected = CATEGORICAL.sample_given(logits, b, v_that_gives(logits, b, z))
     torch.testing.assert_close(again, z, rtol=1e-7, atol=1e-9)
@@ -119,7 +119,7 @@ def laws_of_z_tilde(relaxation):
     shape = (40_000, 3)
     u, v = uniform_noise([2], "noise", 0, (2, *shape)).unbind(1)
     logits = torch.tensor([0.8, -0.7, 0.1], dtype=torch.float64).expand(1, *shape)
-    z, b, z_tilde, _ = relaxation.draw(logits, Noise(u, v))
+    z, b, z_tilde, *_ = relaxation.draw(logits, Noise(u, v))
     return [
         stats.ks_2samp(z[0, own, i].numpy(), z_tilde[0, own, i].numpy()).pvalue
         for own in (b[0] > 0.5).unbind(-1)
@@ -141,7 +141,7 @@ def test_b_has_the_probabilities_theta_and_z_tilde_is_independent_of_z():
     shape = (40_000, 3)
     u, v = uniform_noise([3], "noise", 0, (2, *shape)).unbind(1)
     logits = torch.tensor([0.8, -0.7, 0.1], dtype=torch.float64).expand(1, *shape)
-    z, b, z_tilde, _ = CATEGORICAL.draw(logits, Noise(u, v))
+    z, b, z_tilde, *_ = CATEGORICAL.draw(logits, Noise(u, v))
     expected = shape[0] * torch.softmax(logits[0, 0], -1)
     p_values = [stats.chisquare(b[0].sum(0).numpy(), expected.numpy()).pvalue]
     own = b[0, :, 0] > 0.5
@@ -205,11 +205,11 @@ def test_two_outcomes_have_the_coupled_weight_of_bernoulli():
     """1 - p(b|θ)(1 - e^-|d|), d = z_1 - z_0, is what multiplies ∂c/∂d: see the docs."""
     u = uniform_noise(SEEDS, "noise", 0, (50, 2))
     logits = 6 * (uniform_noise(SEEDS, "noise", 1, (50, 2)) - 0.5)
-    z, b, _, derivative = CATEGORICAL.draw(logits, Noise(u))
+    z, b, _, derivative, _ = CATEGORICAL.draw(logits, Noise(u))
     slope = torch.tensor([-1.0, 1.0], dtype=torch.float64).expand_as(z)  # of c = z_1 - z_0
     weight = CATEGORICAL.pull_back(logits, z, slope * (1 - derivative))[..., 1:]
     d, alpha = (x[..., 1:] - x[..., :1] for x in (z, logits))
-    expected = 1 - BERNOULLI.coupled_derivative(alpha, b[..., 1:], d)
+    expected = 1 - BERNOULLI.coupled_derivative(d, BERNOULLI.score(alpha, b[..., 1:]))
     torch.testing.assert_close(weight, expected, rtol=1e-10, atol=1e-12)
 
 

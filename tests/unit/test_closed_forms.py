@@ -15,8 +15,10 @@ from relax.closed_forms import (
 )
 from relax.perceptron import ACTIVATIONS, Perceptron
 from relax.problems.vae import MODELS, DiscreteVAE, LayerCost, TopLayerCost
+from relax.problems.vae_error import LinearError
+from relax.registry import load_estimator
 from relax.replicas import StackedMLP, parameter_generators
-from relax.streams import uniform_noise
+from relax.streams import Noise, uniform_noise
 from relax.surrogates import Network, RelaxedCost, Sum, Surrogate, SurrogateSpec
 
 SEEDS = [0, 1]
@@ -84,8 +86,69 @@ def test_bernoulli_error(activation, hidden):
     (product,) = torch.autograd.grad((slope * v).sum(), z, retain_graph=True)
     assert_equal([at.value, at.slope, at.second(v)[0]], [value, slope, product])
     assert_equal([at.second(v, g)[0]], [product + g.unsqueeze(-1) * slope])
-    u = uniform(4, BATCH, LATENTS) - 0.5
-    assert_equal([at.bilinear(u, v)], [(u * product).sum(-1)])
+
+
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("along", [True, False])
+def test_error_of_a_linear_decoder(beside, along):
+    """At a relaxed value, with its curvature, and at a hard one, with its decoder's gradient."""
+    decoder = network([], PIXELS, "tanh")
+    (layer,) = decoder.layers
+    value, x = uniform(0, BATCH, LATENTS), (uniform(1, BATCH, PIXELS) < 0.3).double()
+    b = (uniform(2, BATCH, LATENTS) < 0.5).double() if beside else None
+    t, v = uniform(3, BATCH, LATENTS) - 0.5, uniform(4, BATCH, LATENTS) - 0.5
+
+    def error(value):
+        logits = decoder(2 * value - 1)
+        return binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
+
+    def curvature(slope, vector):
+        return torch.autograd.grad((slope * vector).sum(), value, retain_graph=True)[0]
+
+    with torch.no_grad():
+        at = LinearError(layer.weight, layer.bias, x, value, b, t if along else None)
+        by_hand = [at.value, at.slope, at.product(v)]
+    value.requires_grad_()
+    of_value, slope = differentiate(error, value)
+    assert_equal(by_hand, [of_value, slope, curvature(slope, v)])
+    if along:
+        assert_equal([at.along], [curvature(slope, t)])
+    if beside:
+        weight = uniform(5, BATCH)
+        sides = []
+        for hard in (at.at_beside(), error(b)):
+            sides.append([hard, *torch.autograd.grad((weight * hard).sum(), decoder.parameters())])
+        assert_equal(*sides)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_error_at_b_is_evaluated_along(name, monkeypatch):
+    """Told of b, a cost has f(b) and its decoder's gradient from the relaxed value's products."""
+    pixel_mean = torch.full((PIXELS,), 0.4, dtype=torch.float64)
+    model = DiscreteVAE(name, pixel_mean, LATENTS, parameter_generators(SEEDS))
+    x = (uniform(1, BATCH, PIXELS) < 0.4).double()
+    b = (uniform(2, BATCH, LATENTS) < 0.5).double()
+    sides, asked = [], []
+
+    def error(self, *arguments):
+        asked.append(arguments)
+        return plain(self, *arguments)
+
+    plain = DiscreteVAE.error
+    monkeypatch.setattr(DiscreteVAE, "error", error)
+    for told in (True, False):
+        cost = TopLayerCost(model, 0, x, model.encode(0, x))
+        if told:
+            cost.expect(b)
+        with torch.no_grad():
+            cost.curved(uniform(3, BATCH, LATENTS))
+        f = cost(b)
+        decoder = model.decoders[0].parameters()
+        sides.append([f, *torch.autograd.grad(f.sin().sum(), decoder)])
+    assert_equal(*sides)
+    linear = name != "nonlinear"
+    assert len(asked) == (1 if linear else 2)
+    assert not torch.equal(cost(1 - b), sides[0][0])  # another value is not taken for b
 
 
 def wave(y):
@@ -93,7 +156,7 @@ def wave(y):
     return torch.sin(2 * y[..., 0] + y[..., 1]) + (y[..., 1] - 0.3) * y[..., 2] ** 2
 
 
-def curved_wave(y):
+def curved_wave(y, along=None):
     y = y.detach().requires_grad_()
     with torch.enable_grad():
         value, slope = differentiate(wave, y)
@@ -101,10 +164,8 @@ def curved_wave(y):
     def product(v):
         return torch.autograd.grad(slope, y, v, retain_graph=True)[0]
 
-    def bilinear(v, u):
-        return (v * product(u)).sum(-1)
-
-    return Curved(value.detach(), slope.detach(), product, bilinear)
+    along = None if along is None else product(along)
+    return Curved(value.detach(), slope.detach(), product, along)
 
 
 def test_curved_function():
@@ -235,5 +296,25 @@ def test_nothing_is_kept_alive():
         assert seen[0]() is not None
         del value, slope
         assert seen[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_nothing_of_an_estimate_is_kept_alive():
+    """Neither the passes behind it nor the cost: a training would fill the memory."""
+    pixel_mean = torch.full((PIXELS,), 0.4, dtype=torch.float64)
+    model = DiscreteVAE("linear1", pixel_mean, LATENTS, parameter_generators(SEEDS))
+    x, u = (uniform(1, BATCH, PIXELS) < 0.4).double(), uniform(2, BATCH, LATENTS)
+    spec = SurrogateSpec(latents=LATENTS, squash=False, add_relaxed_cost=True)
+    estimator = load_estimator("relax")
+    surrogate = estimator.surrogate(spec, parameter_generators(SEEDS))
+    gc.disable()
+    try:
+        cost = TopLayerCost(model, 0, x, model.encode(0, x))
+        estimate = estimator.estimate(surrogate, cost, model.encode(0, x), Noise(u))
+        seen = [weakref.ref(thing) for thing in (cost, cost.passed[1], *estimate[1:4])]
+        assert all(ref() is not None for ref in seen)
+        del cost, estimate
+        assert [ref() for ref in seen] == [None] * len(seen)
     finally:
         gc.enable()

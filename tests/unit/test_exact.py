@@ -70,7 +70,7 @@ def test_negative_control_concrete_is_seen_as_biased():
 
 def printed_equation_9(surrogate, cost, logits, noise, context=None):
     """The draft's (9) as printed: its first term has f(σ(z~)) where f(H(z)) belongs."""
-    z, b, z_tilde, dz_tilde = BERNOULLI.draw(logits, noise)
+    z, b, z_tilde, dz_tilde, _ = BERNOULLI.draw(logits, noise)
     relaxed, slope_tilde = surrogate.value_and_slope(z_tilde, cost)
     _, slope = surrogate.value_and_slope(z, cost)
     first = (relaxed / surrogate.scale - relaxed).unsqueeze(-1) * BERNOULLI.score(logits, b)

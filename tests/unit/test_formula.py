@@ -1,5 +1,8 @@
 """The one formula on captured noise: algebra, no Monte Carlo tolerance."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
 from unit.test_relaxations import textbook_conditional_sample
@@ -9,6 +12,8 @@ from relax.registry import REGISTRY, estimator_names, load_estimator
 from relax.replicas import parameter_generators
 from relax.streams import Noise, uniform_noise
 from relax.surrogates import Network, RelaxedCost, Sum, Surrogate, SurrogateSpec, ZeroSurrogate
+from relax.training import learn_surrogates
+from relax.variance import variance_objective
 
 SPEC = SurrogateSpec(latents=3, context=2, hidden=(5, 4), activation="tanh", temperature=0.7)
 SEEDS = [0, 1]
@@ -64,6 +69,99 @@ def test_formula_equals_automatic_differentiation_of_the_textbook(problem, name,
     noise = Noise(u, v if kind == "independent" else None)
     estimate = control_variate_estimate(c, cost, logits, noise, context)
     torch.testing.assert_close(estimate.gradient.detach(), expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.fixture
+def closed(problem):
+    """A network in closed form, the same without one, and an estimate with either."""
+    logits, u, _, context = problem
+    spec = replace(SPEC, squash=False)
+    networks = [Network(spec, parameter_generators(SEEDS)) for _ in range(2)]
+    networks[1].closed_form = lambda *_: None
+    networks[1].value_and_slope = partial(Surrogate.value_and_slope, networks[1])
+    noise = Noise(u)
+    return networks, [control_variate_estimate(c, cost, logits, noise, context) for c in networks]
+
+
+def in_parameters(network, function, estimate):
+    return torch.autograd.grad(function(estimate).sum(), network.parameters(), retain_graph=True)
+
+
+@pytest.mark.parametrize("of", ["gradient", "learning signal", "both"])
+def test_the_formula_in_closed_form_is_the_formula(closed, of):
+    """Gradient, learning signal, and the derivatives in φ of a function of either or both."""
+    networks, (by_hand, by_tape) = closed
+
+    def function(estimate):
+        signal = estimate.learning_signal.sin() if of != "gradient" else torch.zeros(())
+        return signal.sum() + (estimate.gradient.exp().sum() if of != "learning signal" else 0)
+
+    for one, other in zip(by_hand, by_tape, strict=True):
+        if isinstance(one, torch.Tensor):
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+    found = in_parameters(networks[0], function, by_hand)
+    expected = in_parameters(networks[1], function, by_tape)
+    assert sum(e.abs().sum() for e in expected) > 1
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_derivatives_without_the_tape_are_those_of_the_graph(closed):
+    (network, _), (estimate, by_tape) = closed
+    w = estimate.gradient.detach().cos()
+    parameters = list(network.parameters())
+    for one in (estimate, estimate.plus(w)):  # a constant moves no derivative
+        expected = in_parameters(network, lambda e: w * e.gradient, one)
+        found = one.derivatives_in_surrogate()(w)
+        torch.testing.assert_close([found[p] for p in parameters], list(expected))
+    torch.testing.assert_close(estimate.plus(w).gradient, estimate.gradient + w)
+    assert by_tape.derivatives_in_surrogate() is None
+
+
+def test_derivatives_of_a_changed_gradient_are_left_to_the_tape(closed):
+    """Those written out for another gradient would be wrong without a word."""
+    (network, _), (estimate, _) = closed
+    weight = estimate.gradient.detach().cos()
+    changed = estimate._replace(gradient=weight * estimate.gradient)
+    assert changed.derivatives_in_surrogate() is None
+    assert changed.plus(weight).derivatives_in_surrogate() is None
+    learn_surrogates(load_estimator("relax"), [network], [changed])
+    parameters = list(network.parameters())
+    objective = variance_objective(weight * estimate.gradient).sum()
+    expected = torch.autograd.grad(objective, parameters)
+    torch.testing.assert_close([p.grad for p in parameters], list(expected))
+
+
+class CostInTurn:
+    """A cost that keeps in what order it is told of b, evaluated at b, and elsewhere."""
+
+    def __init__(self):
+        self.b, self.calls = None, []
+
+    def expect(self, b):
+        self.b = b
+        self.calls.append("expect")
+
+    def __call__(self, value):
+        self.calls.append("hard" if value is self.b else "relaxed")
+        return cost(value)
+
+
+@pytest.mark.parametrize("name", ["rebar", "relax", "concrete", "muprop"])
+@pytest.mark.parametrize("kind", ["independent", "coupled"])
+def test_a_cost_hears_of_b_before_it_is_evaluated(problem, name, kind):
+    """So that it can evaluate b along with a relaxed value; b itself comes last."""
+    logits, u, v, context = problem
+    estimator = load_estimator(name)
+    spec = replace(SPEC, add_relaxed_cost=True)
+    surrogate = estimator.surrogate(spec, parameter_generators(SEEDS))
+    noise = Noise(u, v if kind == "independent" else None)
+    watched = CostInTurn()
+    told = estimator.estimate(surrogate, watched, logits, noise, context)
+    assert watched.calls[0] == "expect"
+    assert set(watched.calls[1:-1]) == {"relaxed"}
+    assert watched.calls[-1] == "hard"
+    untold = estimator.estimate(surrogate, cost, logits, noise, context)
+    assert torch.equal(told.gradient, untold.gradient)
 
 
 def test_concrete_is_the_reparameterization_gradient(problem):

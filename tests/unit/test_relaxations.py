@@ -52,7 +52,7 @@ def test_stable_form_equals_the_textbook_form_and_its_derivative():
 
 def test_coupled_derivative_is_the_conditional_maps_at_the_v_that_gives_z():
     logits = torch.linspace(-3, 3, 25, dtype=torch.float64).view(1, -1, 1).expand(1, 25, 4)
-    z, b, z_tilde, derivative = BERNOULLI.draw(
+    z, b, z_tilde, derivative, _ = BERNOULLI.draw(
         logits, Noise(uniform_noise([1], "noise", 0, (25, 4)))
     )
     assert z_tilde is z
@@ -68,7 +68,7 @@ def test_z_and_z_tilde_are_logistic_around_the_logit(logit):
     shape = (20_000, 1)
     u, v = uniform_noise([2], "noise", 0, (2, *shape)).unbind(1)
     logits = torch.full((1, *shape), logit, dtype=torch.float64)
-    z, b, z_tilde, _ = BERNOULLI.draw(logits, Noise(u, v))
+    z, b, z_tilde, *_ = BERNOULLI.draw(logits, Noise(u, v))
     law = stats.logistic(loc=logit)
     assert stats.kstest(z.flatten().numpy(), law.cdf).pvalue > FALSE_ALARM_RATE
     assert stats.kstest(z_tilde.flatten().numpy(), law.cdf).pvalue > FALSE_ALARM_RATE
@@ -83,7 +83,7 @@ def test_z_and_z_tilde_are_logistic_around_the_logit(logit):
 def test_given_b_independent_noise_is_independent_of_z():
     u, v = uniform_noise([3], "noise", 0, (2, 20_000, 1)).unbind(1)
     logits = torch.full_like(u, 0.4)
-    z, b, z_tilde, _ = BERNOULLI.draw(logits, Noise(u, v))
+    z, b, z_tilde, *_ = BERNOULLI.draw(logits, Noise(u, v))
     ones = (b == 1).flatten()
     test = stats.spearmanr(z.flatten()[ones], z_tilde.flatten()[ones])
     assert test.pvalue > FALSE_ALARM_RATE

@@ -19,15 +19,18 @@ The cost `f` maps b, or a relaxed value in [0, 1], of shape [replica, batch, lat
 [replica, batch]. It is a function of b alone; where f depends on θ directly as well, the caller
 adds ∂f/∂θ. A cost with further stochastic layers behind b draws them itself; it then has two more
 methods, `relaxed` and `mean_field`, that say how (`relax.problems.vae.LayerCost`), and give the
-slope with the value. A cost that knows its second derivative may have a method `curved`.
+slope with the value. A cost that knows its second derivative may have a method `curved`; one that
+gains from knowing b before c is evaluated, a method `expect`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
+from relax.closed_forms import differentiable
 from relax.relaxations import BERNOULLI
 from relax.surrogates import SurrogateSpec, ZeroSurrogate
 from relax.variance import variance_objective
@@ -40,6 +43,31 @@ class Estimate(NamedTuple):
     cost: Tensor  # f(b): [replica, batch]
     gradient: Tensor  # estimate of d E[f] / d logits, a sample: [replica, batch, latent]
     learning_signal: Tensor | None = None  # f(b) - c, the score's factor: [replica, batch]
+    written_out: "WrittenOut | None" = None  # the gradient's derivatives in φ, without the tape
+
+    def plus(self, term):
+        """The estimate with a term added to its gradient that φ has no part in."""
+        gradient = self.gradient + term
+        written_out = self.derivatives_in_surrogate()
+        written_out = written_out and WrittenOut(gradient, written_out)
+        return self._replace(gradient=gradient, written_out=written_out)
+
+    def derivatives_in_surrogate(self):
+        """(w [replica, batch, latent]) -> {parameter: derivative of Σ w·gradient}, or None.
+
+        They are what the gradient's graph gives. There are none where the surrogate has no closed
+        form, or where the gradient is no longer the one that they were written out for.
+        """
+        if self.written_out and self.written_out.gradient is self.gradient:
+            return self.written_out.derivatives
+        return None
+
+
+class WrittenOut(NamedTuple):
+    """Of this very gradient, the function that `Estimate.derivatives_in_surrogate` returns."""
+
+    gradient: Tensor
+    derivatives: Callable
 
 
 def control_variate_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
@@ -61,19 +89,48 @@ def control_variate_estimate(surrogate, cost, logits, noise, context=None, relax
         relaxation: what the latents are.
     """
     logits = logits.detach()
-    z, b, z_tilde, dz_tilde = relaxation.draw(logits, noise)
-    f = cost(b)
+    z, b, z_tilde, dz_tilde, score = relaxation.draw(logits, noise)
+    expect(cost, b)
+    coupled = z_tilde is z
+    if coupled and relaxation is BERNOULLI and (form := surrogate.closed_form(z, cost, context)):
+        return _coupled_closed_form(form, cost, b, score, 1 - dz_tilde)
     c_tilde, slope_tilde = surrogate.value_and_slope(z_tilde, cost, context)
-    signal = f.detach() - c_tilde
-    if z_tilde is z:
+    if coupled:
         correction = relaxation.pull_back(logits, z, slope_tilde * (1 - dz_tilde))
     else:
         _, slope = surrogate.value_and_slope(z, cost, context)
         correction = relaxation.pull_back(logits, z, slope) - relaxation.pull_back(
             logits, z_tilde, slope_tilde * dz_tilde
         )
-    gradient = signal.unsqueeze(-1) * relaxation.score(logits, b) + correction
-    return Estimate(b, f, gradient, signal)
+    f = cost(b)
+    signal = f.detach() - c_tilde
+    return Estimate(b, f, signal.unsqueeze(-1) * score + correction, signal)
+
+
+def _coupled_closed_form(form, cost, b, score, rest):
+    """The estimate where c is a closed form, with coupled noise and ∂z/∂α = 1.
+
+    There g = s score + rest ⊙ ∂c/∂z with the signal s = f(b) - c and rest = 1 - dz~/dα. So the
+    derivative of Σ a s + Σ w·g in c is -(a + w·score), and that in ∂c/∂z is w ⊙ rest.
+    """
+    with torch.no_grad():
+        c, slope, of_c = form.evaluate()
+    f = cost(b)
+    with torch.no_grad():
+        signal = f - c
+        gradient = torch.addcmul(slope * rest, signal.unsqueeze(-1), score)
+
+    def derivatives(a, w, wanted):
+        in_c = (w * score).sum(-1).neg_()
+        return of_c(in_c if a is None else in_c.sub_(a), w * rest, wanted)
+
+    def in_surrogate(w):
+        wanted = [x.requires_grad for x in form.inputs]
+        with torch.no_grad():
+            return dict(zip(form.inputs, derivatives(None, w, wanted), strict=True))
+
+    signal, gradient = differentiable(signal, gradient, derivatives, form.inputs)
+    return Estimate(b, f, gradient, signal, WrittenOut(gradient, in_surrogate))
 
 
 def pathwise_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
@@ -85,8 +142,19 @@ def pathwise_estimate(surrogate, cost, logits, noise, context=None, relaxation=B
     logits = logits.detach()
     z = relaxation.sample(logits, noise.u)
     b = relaxation.threshold(z)
+    expect(cost, b)
     _, slope = surrogate.value_and_slope(z, cost, context)
     return Estimate(b, cost(b), relaxation.pull_back(logits, z, slope))
+
+
+def expect(cost, b):
+    """Tell a cost that wants to know that f(b) will be asked for, once c has been evaluated.
+
+    A cost with a method `expect(b)` may then evaluate f(b) along with the relaxed value that a
+    surrogate asks for, in one product instead of two.
+    """
+    if hasattr(cost, "expect"):
+        cost.expect(b)
 
 
 def no_surrogate(spec: SurrogateSpec, generators) -> nn.Module:

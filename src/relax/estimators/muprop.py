@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from relax.closed_forms import differentiate
-from relax.estimators.formula import Estimate, Estimator
+from relax.estimators.formula import Estimate, Estimator, expect
 from relax.relaxations import BERNOULLI
 from relax.surrogates import Surrogate
 
@@ -40,9 +40,10 @@ def taylor_estimate(surrogate, cost, logits, noise, context=None, relaxation=BER
     """The estimate above; arguments and shapes as in `formula.control_variate_estimate`."""
     logits = logits.detach()
     b = relaxation.hard_sample(logits, noise.u)
-    f = cost(b)
+    expect(cost, b)
     mean = relaxation.mean(logits)
     value, slope = surrogate.expand(cost, mean)
+    f = cost(b)
     signal = f.detach() - surrogate.scale * (value + (slope * (b - mean)).sum(-1))
     expectation = relaxation.pull_back_mean(mean, surrogate.scale.unsqueeze(-1) * slope)
     gradient = signal.unsqueeze(-1) * relaxation.score(logits, b) + expectation

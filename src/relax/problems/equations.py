@@ -92,14 +92,14 @@ def _sides(cost, logits, kind, spec):
 
 def _score_of_c(surrogate, cost, logits, noise, context=None):
     """c(z~) ∂ log p(b|θ), the left side of (8) and (10)."""
-    _, b, z_tilde, _ = BERNOULLI.draw(logits, noise)
+    _, b, z_tilde, *_ = BERNOULLI.draw(logits, noise)
     c, _ = surrogate.value_and_slope(z_tilde, cost)
     return Estimate(b, cost(b), c.unsqueeze(-1) * BERNOULLI.score(logits, b))
 
 
 def _difference_of_slopes(surrogate, cost, logits, noise, context=None):
     """∂c(z) - ∂c(z~), the right side of (8) and (10) with its sign put right."""
-    z, b, z_tilde, dz_tilde = BERNOULLI.draw(logits, noise)
+    z, b, z_tilde, dz_tilde, _ = BERNOULLI.draw(logits, noise)
     slope, slope_tilde = (surrogate.value_and_slope(x, cost)[1] for x in (z, z_tilde))
     return Estimate(b, cost(b), slope - slope_tilde * dz_tilde)
 

@@ -21,6 +21,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from relax.closed_forms import Curved, curved_form, differentiate
 from relax.perceptron import ACTIVATIONS, Perceptron
 from relax.problems.vae_above import above_form
+from relax.problems.vae_error import LinearError
 from relax.relaxations import BERNOULLI
 from relax.replicas import StackedMLP
 
@@ -77,10 +78,22 @@ class DiscreteVAE(nn.Module):
         generated = self.decode(layer, value)
         return binary_cross_entropy_with_logits(generated, below, reduction="none").sum(-1)
 
-    def error_at(self, layer, value, below):
-        """The same with its derivatives: a `Perceptron` of 2 value - 1, the decoder a constant."""
-        parameters = list(self.decoders[layer].parameters())
-        return Perceptron(parameters, TANH, 2 * value - 1, x=below)
+    def error_at(self, layer, value, below, beside=None, along=None):
+        """The same with its derivatives, the decoder a constant: `Curved` along a vector or None.
+
+        Where the decoder is linear, it is a `LinearError`, at the value `beside` too.
+        """
+        layers = self.decoders[layer].layers
+        if not self.deterministic:
+            return LinearError(layers[0].weight, layers[0].bias, below, value, beside, along)
+        parameters = [p for one in layers for p in (one.weight, one.bias)]
+        error = Perceptron(parameters, TANH, 2 * value - 1, x=below)
+
+        def product(v):
+            return error.second(4 * v)[0]
+
+        along = None if along is None else product(along)
+        return Curved(error.value, 2 * error.slope, product, along)
 
     def cost(self, x, logits, noise):
         """f at latents drawn layer by layer with uniforms u: [replica, batch], nats.
@@ -114,6 +127,7 @@ class LayerCost:
     def __init__(self, model, layer, below, logits, noise=(), spent=None):
         self.model, self.layer, self.below, self.spent = model, layer, below, spent
         self.noise, self.last = noise, (None, None)
+        self.expected, self.passed = None, (None, None)
         self.factor = logits.detach()
         normaliser = softplus(self.factor)
         if noise:
@@ -129,12 +143,20 @@ class LayerCost:
         layers above it the model counts as constant.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.spent is None):
-            total = self.model.error(self.layer, b, self.below) + self._linear(b)
+            total = self._error(b) + self._linear(b)
             total = total if self.spent is None else total + self.spent
             if self.noise:
                 self.last = b, total.detach()
                 total = total + self._above(b, self.noise, BERNOULLI.hard_sample)
         return total
+
+    def expect(self, b):
+        """f(b) will be asked for: it can go with the first relaxed value, in the same products."""
+        self.expected = b
+
+    def _error(self, b):
+        passed, error = self.passed
+        return error.at_beside() if passed is b else self.model.error(self.layer, b, self.below)
 
     def spend(self, b):
         """The terms of f from below the next layer, for its `spent`, given b: [replica, batch]."""
@@ -177,20 +199,15 @@ class LayerCost:
 
         return differentiate(lambda v: self._above(v, logistics, relax), value)
 
-    def _own(self, value):
+    def _own(self, value, along=None):
         """`Curved`: the terms of f that the value is in itself, not by way of the layers above."""
         with torch.no_grad():
-            error = self.model.error_at(self.layer, value, self.below)
+            error = self.model.error_at(self.layer, value, self.below, self.expected, along)
+            if isinstance(error, LinearError) and self.expected is not None:
+                self.passed, self.expected = (self.expected, error), None
             f = error.value + self._linear(value)
             f = f if self.spent is None else f + self.spent
-            slope = torch.add(self.factor, error.slope, alpha=2)
-        # The error is one of 2 value - 1: a factor 2 for each derivative.
-        return Curved(
-            f,
-            slope,
-            product=lambda v: error.second(4 * v)[0],
-            bilinear=lambda v, u: 4 * error.bilinear(v, u),
-        )
+            return Curved(f, self.factor + error.slope, error.product, error.along)
 
     def _linear(self, value):
         """log q(value), less log p(value) where this is the top layer: [replica, batch]."""
@@ -220,6 +237,6 @@ class LayerCost:
 class TopLayerCost(LayerCost):
     """The same for the top layer: with none above it, f has its curvature in closed form."""
 
-    def curved(self, value):
-        """f at a relaxed value, `Curved`; what it is made of counts as constant."""
-        return self._own(value)
+    def curved(self, value, along=None):
+        """f at a relaxed value, `Curved` along a vector; what it is made of counts as constant."""
+        return self._own(value, along)

@@ -74,8 +74,7 @@ def encoder_estimate(estimator, surrogates, model, x, noise, direct=True):
         cost = kind(model, layer, below, logits, above, spent)
         estimate = estimator.estimate(surrogate, cost, logits, noises[layer], context)
         if direct and estimator.sampled:
-            score = direct_gradient(logits, estimate.sample)
-            estimate = estimate._replace(gradient=estimate.gradient + score)
+            estimate = estimate.plus(direct_gradient(logits, estimate.sample))
         if above:
             spent = cost.spend(estimate.sample)
         all_logits.append(logits)
