@@ -12,7 +12,7 @@ from torch import nn
 
 from relax.closed_forms import differentiate, network_form, relaxed_form, sum_form
 from relax.perceptron import ACTIVATIONS
-from relax.relaxations import BERNOULLI, Relaxation
+from relax.relaxations import BERNOULLI, Bernoulli, Relaxation
 from relax.replicas import StackedMLP
 
 
@@ -145,7 +145,7 @@ class RelaxedCost(Surrogate):
         return self.scale * f, to_z(self.scale.unsqueeze(-1) * slope)
 
     def closed_form(self, z, cost, context=None):
-        if hasattr(cost, "curved") and self.temperature.relaxation is BERNOULLI:
+        if hasattr(cost, "curved") and type(self.temperature.relaxation) is Bernoulli:
             return relaxed_form(cost.curved, z, self.temperature.log_temperature, self.scale)
         return None
 

@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from relax.data import Images
 from relax.problems import vae_trainer
@@ -136,6 +138,42 @@ def test_the_replica_axis_changes_nothing(benchmark_module, images, estimator):
     ours, theirs = trainer.learned.parameters(), unstacked.learned.parameters()
     for stacked, plain in zip(ours, theirs, strict=True):
         torch.testing.assert_close(stacked[0], plain, rtol=0, atol=TOLERANCE)
+
+
+VIEWS = ("alias", "detach", "expand", "permute", "select", "slice", "split", "squeeze", "t")
+VIEWS += ("transpose", "unsqueeze", "view")
+WITHOUT_AXIS = {"bmm": "mm", "baddbmm": "addmm", "baddbmm_": "addmm_"}
+
+
+class Operations(TorchDispatchMode):
+    """Counts torch's operations, without regard to the axis or to what only looks at memory."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = Counter()
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        name = operation.overloadpacket.__name__
+        if name not in VIEWS:
+            self.counts[WITHOUT_AXIS.get(name, name)] += 1
+        return operation(*args, **(kwargs or {}))
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("estimator", ["reinforce", "rebar", "relax"])
+def test_the_replica_axis_is_timed_against_the_same_operations(benchmark_module, images, estimator):
+    """Not against a slower path, which would hide what the axis costs."""
+    run = small_settings(benchmark_module("cases"), "linear1", estimator)
+    trainer = Trainer(run, images)
+    unstacked = benchmark_module("unstacked").Unstacked(trainer)
+    x, drawn = Minibatches(images.train, run.seeds, run.batch)(0), run.noise_stream("noise")(0)
+    with Operations() as ours:
+        trainer.step(1, x, drawn)
+    x, drawn = x[0], Noise(drawn.u[0])
+    with Operations() as theirs:
+        unstacked.step(1, x, drawn)
+    assert ours.counts == theirs.counts
+    assert ours.counts["mm"] > 1
 
 
 @pytest.mark.usefixtures("float64")

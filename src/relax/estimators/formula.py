@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from relax.closed_forms import differentiable
-from relax.relaxations import BERNOULLI
+from relax.relaxations import BERNOULLI, Bernoulli
 from relax.surrogates import SurrogateSpec, ZeroSurrogate
 from relax.variance import variance_objective
 
@@ -92,7 +92,8 @@ def control_variate_estimate(surrogate, cost, logits, noise, context=None, relax
     z, b, z_tilde, dz_tilde, score = relaxation.draw(logits, noise)
     expect(cost, b)
     coupled = z_tilde is z
-    if coupled and relaxation is BERNOULLI and (form := surrogate.closed_form(z, cost, context)):
+    written = coupled and type(relaxation) is Bernoulli
+    if written and (form := surrogate.closed_form(z, cost, context)):
         return _coupled_closed_form(form, cost, b, score, 1 - dz_tilde)
     c_tilde, slope_tilde = surrogate.value_and_slope(z_tilde, cost, context)
     if coupled:
