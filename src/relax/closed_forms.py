@@ -109,43 +109,31 @@ def network_form(layers, activation, z, context=None, perceptron=Perceptron):
     return ClosedForm(evaluate, (z, *parameters))
 
 
-class Curved(NamedTuple):
-    """A function at a point: its value and slope, and its curvature f'' along vectors."""
+class Relaxed(NamedTuple):
+    """A cost at a relaxed value y, and the tangents: how both change with log λ, or None."""
 
-    value: torch.Tensor  # [replica, batch]
-    slope: torch.Tensor  # [replica, batch, latent]
-    product: Callable  # v -> f'' v, [replica, batch, latent]
-    along: torch.Tensor | None = None  # f'' t of a t that was given with the point
-
-
-def curved_form(curved, value):
-    """f and ∂f/∂value of a function that gives its `Curved`; the input is the value."""
-
-    def evaluate():
-        at = curved(value)
-
-        def derivatives(g, v, wanted):
-            return (at.product(v).addcmul(g.unsqueeze(-1), at.slope),)
-
-        return at.value, at.slope, derivatives
-
-    return ClosedForm(evaluate, (value,))
+    value: torch.Tensor  # f(y), [replica, batch]
+    slope: torch.Tensor  # ∂f/∂y, [replica, batch, latent]
+    value_tangent: torch.Tensor | None = None  # like the value
+    slope_tangent: torch.Tensor | None = None  # like the slope
 
 
-def relaxed_form(curved, z, log_temperature, scale):
+def relaxed_form(relaxed, z, log_temperature, scale):
     """c(z) = η f(σ(z/λ)) and ∂c/∂z; its inputs are log λ and η.
 
-    With y = σ(z/λ) and y' = y (1 - y) / λ the slope is η f'(y) y'. What is differentiated is
-    Σ g c + Σ v·∂c/∂z; with s = z/λ, ∂y/∂(log λ) = -y' z and ∂y'/∂(log λ) = -y' [1 + (1 - 2y) s],
-    the derivative in log λ is
+    With s = z/λ, y = σ(s) and y' = ∂y/∂z = y (1 - y) / λ the slope is η ∂f/∂y y'. Written D, the
+    tangents, derivatives in log λ, are
 
-        -η Σ [(y' v)·f'' (y' z) + (g z + v (1 + (1 - 2y) s)) f' y'],
+        Dy = -y' z,    Dy' = -y' [1 + (1 - 2y) s]
 
-    and that in η is Σ g f + Σ v f' y'. The curvature is wanted along y' z alone, which is known
-    with the point.
+    and those of f and of ∂f/∂y are the cost's to give. λ is one number, so that they are known with
+    the value, before it is known what of. Of Σ g c + Σ v·∂c/∂z the derivatives are
+
+        in log λ:  η Σ [g Df + v·(D(∂f/∂y) y' + ∂f/∂y Dy')]
+        in η:      Σ [g f + v·(∂f/∂y y')].
 
     Args:
-        curved: (y, t) -> `Curved` of f at y, along t; t is None where λ is not learned.
+        relaxed: (y, 1/λ, Dy) -> `Relaxed` of f there; Dy is None where λ is not learned.
         z: [replica, batch, latent], a constant.
         log_temperature: log λ, [replica, 1, 1].
         scale: η, [replica, 1].
@@ -157,17 +145,15 @@ def relaxed_form(curved, z, log_temperature, scale):
         s = z * inverse
         y = torch.sigmoid(s)
         dy = torch.addcmul(y, y, y, value=-1).mul_(inverse)
-        f = curved(y, dy * z if learns else None)
+        f = relaxed(y, inverse, -dy * z if learns else None)
         slope = f.slope * dy
 
         def derivatives(g, v, wanted):
-            along = v * slope
-            each = torch.addcmul(along, along, torch.addcmul(s, y, s, value=-2))  # s - 2 y s
-            each.addcmul_(g.unsqueeze(-1) * z, slope)
-            each.addcmul_(v * dy, f.along)
-            in_log = each.sum((-2, -1), keepdim=True) * -scale.unsqueeze(-1)
-            in_scale = (g * f.value).sum(-1, keepdim=True) + along.sum((-2, -1)).unsqueeze(-1)
-            return in_log, in_scale
+            bend = torch.addcmul(s, y, s, value=-2).add_(1)  # -Dy' / y'
+            tangent = torch.addcmul(f.slope_tangent * dy, slope, bend, value=-1)
+            in_log = (g * f.value_tangent).sum(-1) + (v * tangent).sum((-2, -1))
+            in_scale = (g * f.value).sum(-1) + (v * slope).sum((-2, -1))
+            return in_log.view_as(log_temperature) * scale.unsqueeze(-1), in_scale.view_as(scale)
 
         return f.value * scale, slope * scale.unsqueeze(-1), derivatives
 

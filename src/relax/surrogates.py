@@ -121,32 +121,27 @@ class RelaxedCost(Surrogate):
 
     def relaxed_cost(self, z, cost):
         """f(σ(z/λ)), without the scale: [replica, batch]."""
-        value = self.temperature(z)
-        inverse = self.temperature.inverse()
-        return cost.relaxed(value, inverse)[0] if hasattr(cost, "relaxed") else cost(value)
+        return cost(self.temperature(z))
 
     def forward(self, z, cost, context=None):
         return self.scale * self.relaxed_cost(z, cost)
 
     def value_and_slope(self, z, cost, context=None):
-        """c and ∂c/∂z = η ∂f/∂y ∂y/∂z, with y = σ(z/λ).
-
-        A cost with stochastic layers behind b has a method `relaxed(value, 1/λ)`, which draws
-        them relaxed as well, at the same temperature, and gives f and its slope. A cost that knows
-        its curvature has a method `curved(value)` (`relax.closed_forms.Curved`): it is used first.
-        """
+        """c and ∂c/∂z = η ∂f/∂y ∂y/∂z, with y = σ(z/λ)."""
         if form := self.closed_form(z, cost):
             return form.value_and_slope()
         value, to_z = self.temperature.relaxed(z)
-        if hasattr(cost, "relaxed"):
-            f, slope = cost.relaxed(value, self.temperature.inverse())
-        else:
-            f, slope = differentiate(cost, value)
+        f, slope = differentiate(cost, value)
         return self.scale * f, to_z(self.scale.unsqueeze(-1) * slope)
 
     def closed_form(self, z, cost, context=None):
-        if hasattr(cost, "curved") and type(self.temperature.relaxation) is Bernoulli:
-            return relaxed_form(cost.curved, z, self.temperature.log_temperature, self.scale)
+        """By the cost's own method `relaxed`, where it has one (see `relaxed_form`).
+
+        It is for Bernoulli latents. A cost with stochastic layers behind b must have it, and draw
+        them relaxed as well, at the same temperature.
+        """
+        if hasattr(cost, "relaxed") and type(self.temperature.relaxation) is Bernoulli:
+            return relaxed_form(cost.relaxed, z, self.temperature.log_temperature, self.scale)
         return None
 
 

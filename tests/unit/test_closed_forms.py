@@ -7,14 +7,9 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from relax.closed_forms import (
-    Curved,
-    curved_form,
-    differentiate,
-    network_form,
-)
+from relax.closed_forms import Relaxed, differentiate, network_form
 from relax.perceptron import ACTIVATIONS, Perceptron
-from relax.problems.vae import MODELS, DiscreteVAE, LayerCost, TopLayerCost
+from relax.problems.vae import MODELS, DiscreteVAE, LayerCost
 from relax.problems.vae_error import LinearError
 from relax.registry import load_estimator
 from relax.replicas import StackedMLP, parameter_generators
@@ -96,7 +91,7 @@ def test_error_of_a_linear_decoder(beside, along):
     (layer,) = decoder.layers
     value, x = uniform(0, BATCH, LATENTS), (uniform(1, BATCH, PIXELS) < 0.3).double()
     b = (uniform(2, BATCH, LATENTS) < 0.5).double() if beside else None
-    t, v = uniform(3, BATCH, LATENTS) - 0.5, uniform(4, BATCH, LATENTS) - 0.5
+    t = uniform(3, BATCH, LATENTS) - 0.5
 
     def error(value):
         logits = decoder(2 * value - 1)
@@ -107,10 +102,10 @@ def test_error_of_a_linear_decoder(beside, along):
 
     with torch.no_grad():
         at = LinearError(layer.weight, layer.bias, x, value, b, t if along else None)
-        by_hand = [at.value, at.slope, at.product(v)]
+        by_hand = [at.value, at.slope]
     value.requires_grad_()
     of_value, slope = differentiate(error, value)
-    assert_equal(by_hand, [of_value, slope, curvature(slope, v)])
+    assert_equal(by_hand, [of_value, slope])
     if along:
         assert_equal([at.along], [curvature(slope, t)])
     if beside:
@@ -137,11 +132,10 @@ def test_the_error_at_b_is_evaluated_along(name, monkeypatch):
     plain = DiscreteVAE.error
     monkeypatch.setattr(DiscreteVAE, "error", error)
     for told in (True, False):
-        cost = TopLayerCost(model, 0, x, model.encode(0, x))
+        cost = LayerCost(model, 0, x, model.encode(0, x))
         if told:
             cost.expect(b)
-        with torch.no_grad():
-            cost.curved(uniform(3, BATCH, LATENTS))
+        cost.relaxed(uniform(3, BATCH, LATENTS), torch.ones(len(SEEDS), 1, 1))
         f = cost(b)
         decoder = model.decoders[0].parameters()
         sides.append([f, *torch.autograd.grad(f.sin().sum(), decoder)])
@@ -156,38 +150,19 @@ def wave(y):
     return torch.sin(2 * y[..., 0] + y[..., 1]) + (y[..., 1] - 0.3) * y[..., 2] ** 2
 
 
-def curved_wave(y, along=None):
-    y = y.detach().requires_grad_()
-    with torch.enable_grad():
-        value, slope = differentiate(wave, y)
-
-    def product(v):
-        return torch.autograd.grad(slope, y, v, retain_graph=True)[0]
-
-    along = None if along is None else product(along)
-    return Curved(value.detach(), slope.detach(), product, along)
-
-
-def test_curved_function():
-    y = uniform(0, BATCH, LATENTS).requires_grad_()
-
-    def results(value, slope):
-        objective = (value.sin() * uniform(1, BATCH)).sum() + (
-            slope.exp() * uniform(2, BATCH, LATENTS)
-        ).sum()
-        return [value, slope, *torch.autograd.grad(objective, y)]
-
-    by_hand = curved_form(curved_wave, y).value_and_slope()
-    assert_equal(results(*by_hand), results(*differentiate(wave, y)))
-
-
 class Wave:
-    """The same cost as one that knows its curvature."""
-
-    curved = staticmethod(curved_wave)
+    """The same cost as one that knows its derivatives."""
 
     def __call__(self, y):
         return wave(y)
+
+    def relaxed(self, y, inverse, tangent):
+        y = y.detach().requires_grad_()
+        with torch.enable_grad():
+            value, slope = differentiate(wave, y)
+        (along,) = torch.autograd.grad(slope, y, tangent, retain_graph=True)
+        slope = slope.detach()
+        return Relaxed(value.detach(), slope, (slope * tangent).sum(-1), along)
 
 
 def gradient_in_surrogate(surrogate, cost, z):
@@ -214,7 +189,7 @@ def test_a_sum_is_one_closed_form():
     z = 4 * uniform(0, BATCH, LATENTS) - 2
     whole = Sum(relaxed, network)
     assert len(whole.closed_form(z, Wave()).inputs) == 2 + 1 + 6
-    assert whole.closed_form(z, wave) is None  # which does not know its curvature
+    assert whole.closed_form(z, wave) is None  # which does not know its derivatives
     assert_equal(gradient_in_surrogate(whole, Wave(), z), gradient_in_surrogate(whole, wave, z))
 
 
@@ -231,8 +206,7 @@ def test_relaxed_cost_of_a_vae(name):
     for layer in range(layers):
         below = x if layer == 0 else (uniform(2, BATCH, LATENTS) < 0.5).double()
         above = [uniform(3 + k, BATCH, LATENTS) for k in range(layers - layer - 1)]
-        kind = LayerCost if above else TopLayerCost
-        cost = kind(model, layer, below, model.encode(layer, below), above, uniform(9, BATCH))
+        cost = LayerCost(model, layer, below, model.encode(layer, below), above, uniform(9, BATCH))
         surrogate = RelaxedCost(
             SurrogateSpec(latents=LATENTS, temperature=0.7, scale=0.8), len(SEEDS)
         )
@@ -310,7 +284,7 @@ def test_nothing_of_an_estimate_is_kept_alive():
     surrogate = estimator.surrogate(spec, parameter_generators(SEEDS))
     gc.disable()
     try:
-        cost = TopLayerCost(model, 0, x, model.encode(0, x))
+        cost = LayerCost(model, 0, x, model.encode(0, x))
         estimate = estimator.estimate(surrogate, cost, model.encode(0, x), Noise(u))
         seen = [weakref.ref(thing) for thing in (cost, cost.passed[1], *estimate[1:4])]
         assert all(ref() is not None for ref in seen)

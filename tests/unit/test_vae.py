@@ -109,14 +109,16 @@ def test_layers_above_follow_the_value_that_they_are_given(images):
     model.decode = lambda layer, value: seen.append(value) or decode(layer, value)
     value = torch.full((1, 1, LATENTS), 0.6, requires_grad=True)
     upper, inverse = model.encode(1, value), torch.full((1, 1, 1), 3.0)
-    by_tape = cost.above_by_tape(value, inverse, [torch.logit(u)])
+    tangent = torch.linspace(-1, 1, LATENTS).expand_as(value)
+    own = cost._own(value, tangent)
+    by_tape = cost.above_by_tape(value, inverse, [torch.logit(u)], tangent)
     torch.testing.assert_close(seen[-1], torch.sigmoid(3 * (upper + math.log(0.3 / 0.7))))
-    own = cost._own(value)
-    expected = own.value + by_tape[0], own.slope + by_tape[1]
-    torch.testing.assert_close(cost.relaxed(value, inverse), expected)
+    expected = [one + other for one, other in zip(own, by_tape, strict=True)]
+    torch.testing.assert_close(list(cost.relaxed(value, inverse, tangent)), expected)
+    assert cost.relaxed(value, inverse)[2:] == (None, None)
     by_tape = cost.above_by_tape(value, torch.ones(1, 1, 1), [torch.zeros_like(u)])
     torch.testing.assert_close(seen[-1], torch.sigmoid(upper))
-    expected = own.value + by_tape[0], own.slope + by_tape[1]
+    expected = own.value + by_tape.value, own.slope + by_tape.slope
     torch.testing.assert_close(cost.mean_field(value), expected)
     cost(value.detach().round())
     assert set(seen[-1].flatten().tolist()) <= {0.0, 1.0}

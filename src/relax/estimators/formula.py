@@ -18,9 +18,9 @@ logits and the gradient hold means and log standard deviations, [replica, batch,
 The cost `f` maps b, or a relaxed value in [0, 1], of shape [replica, batch, latent] to
 [replica, batch]. It is a function of b alone; where f depends on θ directly as well, the caller
 adds ∂f/∂θ. A cost with further stochastic layers behind b draws them itself; it then has two more
-methods, `relaxed` and `mean_field`, that say how (`relax.problems.vae.LayerCost`), and give the
-slope with the value. A cost that knows its second derivative may have a method `curved`; one that
-gains from knowing b before c is evaluated, a method `expect`.
+methods, `relaxed` and `mean_field`, that say how, and give the slope with the value
+(`relax.problems.vae.LayerCost`). So may any cost that knows its derivatives. One that gains from
+knowing b before c is evaluated may have a method `expect`.
 """
 
 from collections.abc import Callable

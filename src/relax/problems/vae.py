@@ -18,14 +18,12 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from relax.closed_forms import Curved, curved_form, differentiate
-from relax.perceptron import ACTIVATIONS, Perceptron
-from relax.problems.vae_above import above_form
-from relax.problems.vae_error import LinearError
+from relax.closed_forms import Relaxed
+from relax.problems.vae_above import above
+from relax.problems.vae_error import DeepError, LinearError
 from relax.relaxations import BERNOULLI
 from relax.replicas import StackedMLP
 
-TANH = ACTIVATIONS["tanh"]
 # Number of stochastic layers, and of deterministic layers in each map between them.
 MODELS = {"linear1": (1, 0), "linear2": (2, 0), "nonlinear": (1, 2)}
 
@@ -79,21 +77,12 @@ class DiscreteVAE(nn.Module):
         return binary_cross_entropy_with_logits(generated, below, reduction="none").sum(-1)
 
     def error_at(self, layer, value, below, beside=None, along=None):
-        """The same with its derivatives, the decoder a constant: `Curved` along a vector or None.
-
-        Where the decoder is linear, it is a `LinearError`, at the value `beside` too.
-        """
+        """The same with its derivatives, without a tape: `LinearError` or `DeepError`."""
         layers = self.decoders[layer].layers
         if not self.deterministic:
             return LinearError(layers[0].weight, layers[0].bias, below, value, beside, along)
         parameters = [p for one in layers for p in (one.weight, one.bias)]
-        error = Perceptron(parameters, TANH, 2 * value - 1, x=below)
-
-        def product(v):
-            return error.second(4 * v)[0]
-
-        along = None if along is None else product(along)
-        return Curved(error.value, 2 * error.slope, product, along)
+        return DeepError(parameters, below, value, along)
 
     def cost(self, x, logits, noise):
         """f at latents drawn layer by layer with uniforms u: [replica, batch], nats.
@@ -165,49 +154,66 @@ class LayerCost:
                 self(b)
         return self.last[1]
 
-    def relaxed(self, value, inverse):
-        """f(value), the layers above it σ(z/λ), and its slope [replica, batch, latent].
+    def relaxed(self, value, inverse, tangent=None):
+        """f at a relaxed value, the layers above it σ(z/λ); what it is made of is constant.
 
         Args:
             inverse: 1/λ, [replica, 1, 1].
+            tangent: derivative of the value in log λ, or None where no tangents are wanted.
+
+        Returns:
+            `relax.closed_forms.Relaxed`.
         """
-        return self._at(value, inverse, [torch.logit(u) for u in self.noise])
+        with torch.no_grad():
+            return self._at(value, inverse, [torch.logit(u) for u in self.noise], tangent)
 
     def mean_field(self, mean):
         """f(mean), the layers above it at their means, and its slope."""
-        still = torch.zeros_like(mean)
-        return self._at(mean, mean.new_ones(len(mean), 1, 1), [still for _ in self.noise])
+        still = [torch.zeros_like(mean) for _ in self.noise]
+        with torch.no_grad():
+            return self._at(mean, mean.new_ones(len(mean), 1, 1), still)[:2]
 
-    def _at(self, value, inverse, logistics):
-        f, slope = curved_form(self._own, value).value_and_slope()
-        if not self.noise:
-            return f, slope
+    def _at(self, value, inverse, logistics, tangent=None):
+        own = self._own(value, tangent)
+        if not logistics:
+            return own
         model, upper = self.model, self.layer + 1
         if len(logistics) == 1 and not model.deterministic:
             layers = model.encoders[upper].layers[0], model.decoders[upper].layers[0]
-            form = above_form(value, inverse, logistics[0], *layers, model.prior_logits)
-            above = form.value_and_slope()
+            rest = above(value, inverse, logistics[0], *layers, model.prior_logits, tangent)
         else:
-            above = self.above_by_tape(value, inverse, logistics)
-        return f + above[0], slope + above[1]
+            rest = self.above_by_tape(value, inverse, logistics, tangent)
+        return Relaxed(*(a if b is None else a + b for a, b in zip(own, rest, strict=True)))
 
-    def above_by_tape(self, value, inverse, logistics):
-        """What the relaxed layers above add to f, and its slope, by automatic differentiation."""
+    def _own(self, value, tangent=None):
+        """The terms of f that the value is in itself, not by way of the layers above."""
+        error = self.model.error_at(self.layer, value, self.below, self.expected, tangent)
+        if self.expected is not None and hasattr(error, "at_beside"):
+            self.passed, self.expected = (self.expected, error), None
+        f, slope = error.value + self._linear(value), self.factor + error.slope
+        f = f if self.spent is None else f + self.spent
+        if tangent is None:
+            return Relaxed(f, slope)
+        return Relaxed(f, slope, (slope * tangent).sum(-1), error.along)
+
+    def above_by_tape(self, value, inverse, logistics, tangent=None):
+        """What the relaxed layers above add, as `_at`, by automatic differentiation."""
 
         def relax(logits, logistic):
-            return torch.sigmoid((logits + logistic) * inverse)
+            return torch.sigmoid((logits + logistic) * each)
 
-        return differentiate(lambda v: self._above(v, logistics, relax), value)
-
-    def _own(self, value, along=None):
-        """`Curved`: the terms of f that the value is in itself, not by way of the layers above."""
-        with torch.no_grad():
-            error = self.model.error_at(self.layer, value, self.below, self.expected, along)
-            if isinstance(error, LinearError) and self.expected is not None:
-                self.passed, self.expected = (self.expected, error), None
-            f = error.value + self._linear(value)
-            f = f if self.spent is None else f + self.spent
-            return Curved(f, self.factor + error.slope, error.product, error.along)
+        with torch.enable_grad():
+            value = value.detach().requires_grad_()
+            each = inverse.detach().expand(-1, value.shape[1], -1).requires_grad_()
+            f = self._above(value, logistics, relax)
+            learns = tangent is not None
+            slope, in_inverse = torch.autograd.grad(f.sum(), (value, each), create_graph=learns)
+            if not learns:
+                return Relaxed(f.detach(), slope)
+            # The slope's tangent is the tangent's slope; that of 1/λ is -1/λ.
+            of_f = (slope * tangent).sum(-1) - (in_inverse * each.detach()).sum(-1)
+            (of_slope,) = torch.autograd.grad(of_f.sum(), value)
+        return Relaxed(f.detach(), slope.detach(), of_f.detach(), of_slope)
 
     def _linear(self, value):
         """log q(value), less log p(value) where this is the top layer: [replica, batch]."""
@@ -232,11 +238,3 @@ class LayerCost:
                 total = total + model.error(layer, value, below)
             total = total + terms.sum(-1)
         return total
-
-
-class TopLayerCost(LayerCost):
-    """The same for the top layer: with none above it, f has its curvature in closed form."""
-
-    def curved(self, value, along=None):
-        """f at a relaxed value, `Curved` along a vector; what it is made of counts as constant."""
-        return self._own(value, along)

@@ -7,64 +7,72 @@ relaxed from v (`relax.problems.vae.LayerCost`), with i = 1/λ and uniform noise
     A = Σ [s (α - π) - softplus(α) + softplus(π)] + Σ [softplus(g) - v g]
 
 that is log q(s) - log p(s) - log p(v|s), with log-probabilities extended linearly. With
-e = σ(g) - v, q = ∂A/∂s = α - π + 2 e Vᵀ and s' = s (1 - s) i its slope is
+e = σ(g) - v, q = ∂A/∂s = 2 e Vᵀ + α - π and s' = ∂s/∂z = s (1 - s) i its slope is
 
     ∂A/∂v = 2 [s - σ(α) + q s'] Wᵀ - g.
 
-For Σ G A + Σ w·∂A/∂v, note that w·∂A/∂v is the tangent of A along w. With the tangents
-α' = 2 w W, t = s' α' (of s) and g' = 2 t V,
+The tangents, written D, are the derivatives in log λ, on which v depends and Di = -i:
 
-    ∂/∂s = G q + α' + 2 (σ'(g) g' - w) Vᵀ + q (1 - 2s) i α'         =: S
-    ∂/∂v = 2 [G (s - σ(α)) + t - σ'(α) α' + S s'] Wᵀ - G g - g'
-    ∂/∂i = Σ s (1 - s) [S z + q α'].
+    Dα = 2 Dv W,    Ds = s' (Dα - z),    Dg = 2 Ds V,    De = σ'(g) Dg - Dv
+    DA = Σ [Ds (α - π) + (s - σ(α)) Dα] + Σ [e Dg - Dv g]
+    Dq = 2 De Vᵀ + Dα,    Ds' = (1 - 2s) i Ds - s'
+    D(∂A/∂v) = 2 [Ds - σ'(α) Dα + Dq s' + q Ds'] Wᵀ - Dg.
+
+Each product of a tangent goes with the product above it, as a second minibatch.
 """
 
 import torch
 from torch.nn.functional import softplus
 
-from relax.closed_forms import ClosedForm
+from relax.closed_forms import Relaxed
+from relax.products import down, up
 
 
-def above_form(value, inverse, logistic, encoder, decoder, prior):
-    """A [replica, batch] and ∂A/∂v [replica, batch, latent]; the inputs are v and i.
+def above(value, inverse, logistic, encoder, decoder, prior, tangent=None):
+    """A and ∂A/∂v, `Relaxed`; no tape is kept.
 
     Args:
         value: v, [replica, batch, latent].
         inverse: i, [replica, 1, 1].
         logistic: logit u, [replica, batch, latent].
-        encoder, decoder: the layer's `relax.replicas.StackedLinear`, constants.
-        prior: π, [replica, 1, latent], a constant.
+        encoder, decoder: the layer's `relax.replicas.StackedLinear`.
+        prior: π, [replica, 1, latent].
+        tangent: Dv, like v; None where no tangents are wanted.
     """
-    w, v = encoder.weight, decoder.weight
+    w, v, learns = encoder.weight, decoder.weight, tangent is not None
+    alpha, d_alpha = _twice(up, w, value - 0.5, tangent)
+    alpha = alpha + encoder.bias
+    z = alpha + logistic
+    s = torch.sigmoid(z * inverse)
+    bend = (s - s * s) * inverse
+    ds = bend * (d_alpha - z) if learns else None
+    g, dg = _twice(up, v, s - 0.5, ds)
+    g = g + decoder.bias
+    factor, theta = alpha - prior, torch.sigmoid(g)
+    e = theta - value
+    q, dq = _twice(down, v, e, _spread(theta) * dg - tangent if learns else None)
+    q = q + factor
+    theta_alpha = torch.sigmoid(alpha)
+    slack = s - theta_alpha
+    inner, d_inner = slack + q * bend, None
+    if learns:
+        d_bend = (1 - 2 * s) * inverse * ds - bend
+        d_inner = ds - _spread(theta_alpha) * d_alpha + (dq + d_alpha) * bend + q * d_bend
+    slope, d_slope = _twice(down, w, inner, d_inner)
+    result = s * factor - softplus(alpha) + softplus(prior) + softplus(g) - value * g
+    if not learns:
+        return Relaxed(result.sum(-1), slope - g)
+    d_result = ds * factor + slack * d_alpha + e * dg - tangent * g
+    return Relaxed(result.sum(-1), slope - g, d_result.sum(-1), d_slope - dg)
 
-    def evaluate():
-        alpha = torch.baddbmm(encoder.bias, 2 * value - 1, w)
-        z = alpha + logistic
-        s = torch.sigmoid(z * inverse)
-        g = torch.baddbmm(decoder.bias, 2 * s - 1, v)
-        factor, theta = alpha - prior, torch.sigmoid(g)
-        result = s * factor - softplus(alpha) + softplus(prior) + softplus(g) - value * g
-        q = torch.baddbmm(factor, theta - value, v.mT, alpha=2)
-        slack = s - torch.sigmoid(alpha)
-        spread = s - s * s
-        ds = spread * inverse
-        slope = torch.baddbmm(g, slack + q * ds, w.mT, beta=-1, alpha=2)
 
-        def derivatives(weight, along, wanted):
-            weight = weight.unsqueeze(-1)
-            dalpha = 2 * torch.bmm(along, w)
-            tangent = ds * dalpha
-            dg = 2 * torch.bmm(tangent, v)
-            q_dalpha = q * dalpha
-            in_s = torch.addcmul(dalpha, weight, q).addcmul_(q_dalpha, (1 - 2 * s) * inverse)
-            in_s.baddbmm_((theta - theta * theta) * dg - along, v.mT, alpha=2)
-            theta_alpha = torch.sigmoid(alpha)
-            in_alpha = torch.addcmul(tangent, weight, slack).addcmul_(in_s, ds)
-            in_alpha.addcmul_(theta_alpha - theta_alpha * theta_alpha, dalpha, value=-1)
-            in_value = torch.baddbmm(dg + weight * g, in_alpha, w.mT, beta=-1, alpha=2)
-            in_inverse = (spread * torch.addcmul(q_dalpha, in_s, z)).sum((1, 2), keepdim=True)
-            return in_value, in_inverse
+def _spread(theta):
+    """σ' from σ."""
+    return theta - theta * theta
 
-        return result.sum(-1), slope, derivatives
 
-    return ClosedForm(evaluate, (value, inverse))
+def _twice(product, matrix, first, second):
+    """2 product(first), and along with it 2 product(second) or None."""
+    if second is None:
+        return product(first, matrix).mul_(2), None
+    return product(torch.cat([first, second], -2), matrix).mul_(2).chunk(2, -2)

@@ -1,7 +1,7 @@
-"""The error of a linear decoder, at a hard and a relaxed value in the same products.
+"""A decoder's error in closed form; of a linear one, at a hard and a relaxed value together.
 
-A decoder takes a value v to the logits a = (2v - 1) W + c of the layer below it, x. Its error, the
-slope of it and its curvature along t are, with δ = σ(a) - x,
+A linear decoder takes a value v to the logits a = (2v - 1) W + c of the layer below it, x. Its
+error, the slope of it and its curvature along t are, with δ = σ(a) - x,
 
     E = -log Bernoulli(x; σ(a)) = Σ softplus(a) - x a
     ∂E/∂v = 2 δ Wᵀ
@@ -17,6 +17,9 @@ from torch.autograd import Function
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from relax import products
+from relax.perceptron import ACTIVATIONS, Perceptron
+
+TANH = ACTIVATIONS["tanh"]
 
 
 class LinearError:
@@ -35,8 +38,8 @@ class LinearError:
         along: (∂²E/∂v²) t, like v, or None.
     """
 
-    _affine, _up = staticmethod(products.affine), staticmethod(products.up)
-    _down, _in_weight = staticmethod(products.down), staticmethod(products.in_weight)
+    _affine, _down = staticmethod(products.affine), staticmethod(products.down)
+    _in_weight = staticmethod(products.in_weight)
 
     def __init__(self, weight, bias, x, value, beside=None, along=None):
         self.weight, self.bias = weight, bias
@@ -52,24 +55,17 @@ class LinearError:
         error = binary_cross_entropy_with_logits(a, x, reduction="none").sum(-1)
         theta = torch.sigmoid(a)
         delta = theta - x
-        self.value, self.theta = error[..., rows - batch :], theta[..., rows - batch :, :]
-        d = delta[..., rows - batch :, :]
+        self.value = error[..., rows - batch :]
+        d, theta = delta[..., rows - batch :, :], theta[..., rows - batch :, :]
         if along is None:
             self.slope, self.along = self._down(d, weight).mul_(2), None
         else:
             # The tangent is that of 2t already: another 2 for each.
-            d = torch.cat([d, self._spread().mul_(tangent)], -2)
+            spread = torch.addcmul(theta, theta, theta, value=-1)
+            d = torch.cat([d, spread.mul_(tangent)], -2)
             self.slope, self.along = self._down(d, weight).mul_(2).chunk(2, -2)
         if beside is not None:
             self.beside = error[..., :batch], h[..., :batch, :], delta[..., :batch, :]
-
-    def _spread(self):
-        """σ'(a)."""
-        return torch.addcmul(self.theta, self.theta, self.theta, value=-1)
-
-    def product(self, t):
-        """(∂²E/∂v²) t, like v."""
-        return self._down(self._up(t, self.weight).mul_(self._spread()), self.weight).mul_(4)
 
     def at_beside(self):
         """E at b, [replica, batch], differentiable once in W and c."""
@@ -80,6 +76,20 @@ class LinearError:
         _, h, delta = self.beside
         delta = delta * g.unsqueeze(-1)
         return self._in_weight(h, delta), delta.sum(-2, keepdim=True)
+
+
+class DeepError:
+    """The same for a decoder with hidden layers, at one value: no decoder's gradient, no b.
+
+    Args:
+        parameters: weight and bias of each layer in turn; tanh between them.
+        x, value, along: as in `LinearError`.
+    """
+
+    def __init__(self, parameters, x, value, along=None):
+        error = Perceptron(parameters, TANH, 2 * value - 1, x=x)
+        self.value, self.slope = error.value, 2 * error.slope
+        self.along = None if along is None else error.second(4 * along)[0]
 
 
 class _AtBeside(Function):

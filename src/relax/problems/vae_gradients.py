@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from relax.estimators.formula import Estimate
-from relax.problems.vae import LayerCost, TopLayerCost
+from relax.problems.vae import LayerCost
 from relax.relaxations import BERNOULLI
 from relax.streams import Noise
 
@@ -70,8 +70,7 @@ def encoder_estimate(estimator, surrogates, model, x, noise, direct=True):
         context = features if context is None else torch.cat([context, features], -1)
         logits = model.encoders[layer](features)
         above = [noise.u for noise in noises[layer + 1 :]]
-        kind = LayerCost if above else TopLayerCost
-        cost = kind(model, layer, below, logits, above, spent)
+        cost = LayerCost(model, layer, below, logits, above, spent)
         estimate = estimator.estimate(surrogate, cost, logits, noises[layer], context)
         if direct and estimator.sampled:
             estimate = estimate.plus(direct_gradient(logits, estimate.sample))
