@@ -1,6 +1,9 @@
 """Claims about reinforcement learning, judged from the training tables of the policies."""
 
-from relax.claims.judge import count, interval, label, missing, paired_interval, row
+from relax.claims.judge import judged, missing, row
+from relax.intervals import interval, paired_interval
+from relax.registry import label
+from relax.summaries.common import count
 from relax.summaries.control import run_log_variance, select_rates, solved_at
 
 RIVAL = "a2c"
@@ -41,7 +44,7 @@ def fewer_episodes(tables):
             reached = own.episodes.notna().sum()
             if gap is not None:
                 scale = f"{_scale(runs)}; {reached} of {count(len(own), 'seed')} solve it"
-                finding = gap.finding(scale, gap.high < 0)
+                finding = judged(gap, scale, gap.high < 0)
         yield row(
             f"{label(ours)} solves {environment} in fewer episodes than {label(RIVAL)}",
             "section 5 (planned)",
@@ -60,7 +63,7 @@ def less_variance(tables):
             runs = select_rates(runs[runs.estimator.isin([ours, RIVAL])])
             gap = paired_interval(run_log_variance(runs), "log", ours, RIVAL)
             if gap is not None:
-                finding = gap.finding(f"{_scale(runs)}, own paths", gap.high < 0)
+                finding = judged(gap, f"{_scale(runs)}, own paths", gap.high < 0)
         yield row(
             f"The policy gradient of {label(ours)} has less variance than that of {label(RIVAL)} "
             f"on {environment}",

@@ -1,7 +1,8 @@
 """How a claim becomes a verdict. Reads tables only.
 
-**Level.** Every interval is a two-sided Student t interval at `LEVEL` over independent seeds; where
-two estimators are compared, over the differences taken seed by seed. Exact numbers have none.
+**Level.** Every interval is a two-sided Student t interval (`relax.intervals`) over independent
+seeds; where two estimators are compared, over the differences taken seed by seed. Exact numbers
+have none.
 
 **Verdicts.** *reproduced*: the whole interval (or the exact number) lies where the rule wants it.
 *not reproduced*: it does not; the interval says whether the data speak against the claim or are
@@ -19,11 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from relax.registry import REGISTRY
+from relax.summaries.common import count
 
-LEVEL = 0.95
 TOLERANCE = 1e-6  # exact numbers that differ by less, relative to their size, count as equal
 HARD = 0.499  # the draft's target for the toy
 FLOOR = 1e-30  # a variance below this is the rounding of float64, and counts as this
@@ -49,16 +49,9 @@ class Finding(NamedTuple):
     high: float = np.nan
 
 
-class Interval(NamedTuple):
-    """A mean, and the ends of its confidence interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def finding(self, scale, holds):
-        """The same as a finding."""
-        return Finding(self.mean, scale, holds, self.low, self.high)
+def judged(interval, scale, holds):
+    """A finding from a `relax.intervals.Interval`."""
+    return Finding(interval.mean, scale, holds, interval.low, interval.high)
 
 
 def row(claim, where, statistic, rule, evidence, finding):
@@ -71,56 +64,15 @@ def row(claim, where, statistic, rule, evidence, finding):
     )
 
 
-def interval(values):
-    """The t interval of the mean of independent values; None for fewer than two."""
-    values = np.asarray(values, dtype=float)
-    if len(values) < 2:
-        return None
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    # The same quantile as scipy.stats gives, which takes longer to import than the whole table.
-    half = stdtrit(len(values) - 1, (1 + LEVEL) / 2) * error
-    return Interval(values.mean(), values.mean() - half, values.mean() + half)
-
-
-def paired_interval(table, column, name, other):
-    """The interval of `column` of estimator `name` minus that of `other`, paired by seed.
-
-    `table` has one row an estimator and seed. None without both estimators or a second seed.
-    """
-    wide = table.pivot(index="seed", columns="estimator", values=column)
-    if not {name, other} <= set(wide.columns):
-        return None
-    pairs = wide[[name, other]].dropna()
-    return interval(pairs[name] - pairs[other])
-
-
-def worst(intervals, badness):
-    """Of several intervals the one with the highest `badness`; None if any or all are missing."""
-    intervals = list(intervals)
-    if not intervals or any(each is None for each in intervals):
-        return None
-    return max(intervals, key=badness)
-
-
 def log(variance):
     """Natural logarithm of variances, those below `FLOOR` raised to it."""
     return np.log(np.maximum(variance, FLOOR))
-
-
-def label(name):
-    """How the claims call an estimator."""
-    return REGISTRY[name].label.removesuffix(" (biased)") if name in REGISTRY else name
 
 
 def with_others(table, expected, excluded):
     """The expected estimators, then whatever else the table has, without the excluded."""
     found = [] if table is None else sorted(set(table.estimator) - set(expected) - set(excluded))
     return [*expected, *found]
-
-
-def count(number, what):
-    """As "1 seed" or "3 seeds"."""
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def run_scale(rows, *more):

@@ -3,10 +3,11 @@
 import pandas as pd
 
 from relax.claims.control import CLAIMS as CONTROL
-from relax.claims.judge import LEVEL, stack
+from relax.claims.judge import stack
 from relax.claims.theory import CLAIMS as THEORY
 from relax.claims.toy import CLAIMS as TOY
 from relax.claims.vae import CLAIMS as VAE
+from relax.intervals import LEVEL
 
 # In the draft's order within each: what is exact, the toy problem, the discrete VAE; then
 # reinforcement learning, which it only names.

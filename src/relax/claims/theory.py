@@ -7,14 +7,14 @@ from relax.claims.judge import (
     HARD,
     TOLERANCE,
     Finding,
-    count,
     grid_scale,
-    interval,
+    judged,
     log,
     missing,
     row,
-    worst,
 )
+from relax.intervals import interval, worst
+from relax.summaries.common import count
 
 NOT_OPTIMAL = 1e-4  # a variance larger by a smaller part could be the error of the grid over λ
 ETA_MARGIN = 0.1  # a learned η this close to the closed form counts as found; it starts at 1
@@ -26,7 +26,7 @@ def equations(tables):
     """Both sides of an equation, computed; with the sign corrected, and as printed."""
     table = tables.get("equations")
 
-    def judged(name, claim, where, as_printed=False):
+    def verdict(name, claim, where, as_printed=False):
         statistic = "largest difference of the two sides, relative to their size"
         if as_printed:
             statistic += ", right side as printed"
@@ -39,13 +39,13 @@ def equations(tables):
             _equation(table, name, as_printed),
         )
 
-    yield judged("unbiased", "The RELAX estimator is unbiased for every φ", "section 3")
-    yield judged("3", "The scale η of least variance is -Cov/Var", "equation 3")
+    yield verdict("unbiased", "The RELAX estimator is unbiased for every φ", "section 3")
+    yield verdict("3", "The scale η of least variance is -Cov/Var", "equation 3")
     for name, what in (("8", "REBAR's"), ("10", "RELAX's")):
         where = f"equation {name}"
-        yield judged(name, f"{what} control variate has mean zero (sign corrected)", where)
-        yield judged(name, f"{what} control variate has mean zero (as printed)", where, True)
-    yield judged(
+        yield verdict(name, f"{what} control variate has mean zero (sign corrected)", where)
+        yield verdict(name, f"{what} control variate has mean zero (as printed)", where, True)
+    yield verdict(
         "11", "The mean of the gradient of g² is the gradient of the variance", "equation 11"
     )
 
@@ -212,7 +212,7 @@ def _learned(table, column, name, other, keys):
     if found is None:
         return None
     seeds = table[table[column] == name].seed.nunique()
-    return found.finding(f"{count(seeds, 'seed')}, {count(len(gaps), 'case')}", found.high < 0)
+    return judged(found, f"{count(seeds, 'seed')}, {count(len(gaps), 'case')}", found.high < 0)
 
 
 def eta_is_learned(tables):
@@ -230,7 +230,7 @@ def eta_is_learned(tables):
         if found is not None:
             scale = f"{count(table.seed.nunique(), 'seed')}, {count(len(gaps), 'case')}"
             holds = found.low > -ETA_MARGIN and found.high < ETA_MARGIN
-            finding = found.finding(scale, holds)
+            finding = judged(found, scale, holds)
     yield row(
         "Gradient descent on g² finds REBAR's optimal scale η",
         "abstract, section 2.3",

@@ -6,15 +6,15 @@ from relax.claims.judge import (
     FLOOR,
     HARD,
     NOT_A_RIVAL_IN_VARIANCE,
-    interval,
-    label,
+    judged,
     log,
     missing,
-    paired_interval,
     row,
     run_scale,
     with_others,
 )
+from relax.intervals import interval, paired_interval
+from relax.registry import label
 
 SOLVED = 0.1  # θ below this: four fifths of the loss between the start and the answer are closed
 NOTICEABLE = 0.1  # a gain, as a fraction of REINFORCE's distance to the exact gradient
@@ -51,7 +51,7 @@ def theta_at_the_end(tables):
             if reached is not None and long_enough:
                 holds = reached.high < SOLVED if name == "relax" else reached.low > SOLVED
                 scale = run_scale(rows[rows.estimator == name])
-                finding = reached.finding(scale, holds)
+                finding = judged(reached, scale, holds)
         side = ("finds", "below") if name == "relax" else ("does not find", "above")
         yield row(
             f"{label(name)} {side[0]} the solution θ = 0 at t = {HARD:g}",
@@ -75,7 +75,7 @@ def rebar_no_faster_than_reinforce(tables):
         if gain is not None and distance > 0:
             gain = type(gain)(*(each / distance for each in gain))
             scale = run_scale(rows[rows.estimator == "rebar"])
-            finding = gain.finding(scale, gain.high < NOTICEABLE)
+            finding = judged(gain, scale, gain.high < NOTICEABLE)
     yield row(
         f"REBAR is not noticeably faster than REINFORCE at t = {HARD:g}",
         "section 4.1",
@@ -96,7 +96,7 @@ def rebar_signal_below_noise(tables):
         ratio = gradient.abs() / np.sqrt(rows.exact_variance.clip(lower=FLOOR))
         found = interval(ratio[_second_half(rows)].groupby(rows.seed).median())
         if found is not None:
-            finding = found.finding(run_scale(rows), found.high < 1)
+            finding = judged(found, run_scale(rows), found.high < 1)
     yield row(
         f"The noise of REBAR's gradient outweighs its signal at t = {HARD:g}",
         "section 4.1",
@@ -126,7 +126,7 @@ def relax_has_less_variance(tables):
                 gap = paired_interval(runs, "log", "relax", other)
                 if gap is not None:
                     scale = run_scale(rows[rows.estimator == "relax"])
-                    finding = gap.finding(scale, gap.high < 0)
+                    finding = judged(gap, scale, gap.high < 0)
             yield row(
                 f"RELAX has less variance than {label(other)} on the toy, t = {target:g}",
                 "section 4.1, figure 2",

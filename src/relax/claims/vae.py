@@ -2,18 +2,16 @@
 
 from relax.claims.judge import (
     NOT_A_RIVAL_IN_VARIANCE,
-    count,
-    interval,
-    label,
+    judged,
     log,
     missing,
-    paired_interval,
     row,
     run_scale,
     with_others,
-    worst,
 )
-from relax.summaries.common import epochs_to_rebar, on_selected_path, select_learning_rate
+from relax.intervals import interval, paired_interval, worst
+from relax.registry import label
+from relax.summaries.common import count, epochs_to_rebar, on_selected_path, select_learning_rate
 
 ELBO_RIVALS = ("reinforce", "nvil", "muprop", "concrete", "rebar")
 # The surrogates of RELAX in the table `midtraining`, and how the claims call RELAX with them.
@@ -57,7 +55,7 @@ def better_elbo(tables):
                 gain = paired_interval(best, column, name, other)
                 if gain is not None:
                     scale = run_scale(runs[runs.estimator.isin([name, other])])
-                    finding = gain.finding(scale, gain.low > 0)
+                    finding = judged(gain, scale, gain.low > 0)
             kind = {"train_elbo": "training", "valid_elbo": "validation"}[column]
             yield row(
                 f"{label(name)} has a better {kind} ELBO than {label(other)} on {_name(problem)}",
@@ -88,7 +86,7 @@ def faster_than_rebar(tables):
             if gap is not None:
                 scale = run_scale(runs[runs.estimator == "relax"])
                 scale += f"; {reached} of {count(len(relax), 'seed')} get there"
-                finding = gap.finding(scale, gap.high < 0)
+                finding = judged(gap, scale, gap.high < 0)
         yield row(
             f"RELAX reaches REBAR's best validation ELBO in fewer epochs than REBAR "
             f"on {_name(problem)}",
@@ -116,7 +114,7 @@ def _gap(runs, name, other):
     if gap is None:
         return None
     source = [f"on {label(t)}'s path" for t in runs.trajectory.unique()]
-    return gap.finding(run_scale(runs, *source), gap.high < 0)
+    return judged(gap, run_scale(runs, *source), gap.high < 0)
 
 
 def less_variance(tables):

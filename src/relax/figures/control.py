@@ -3,15 +3,8 @@
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from relax.figures.style import (
-    count,
-    draw_band,
-    estimator_look,
-    finish,
-    new_figure,
-    ordered,
-)
-from relax.summaries.common import log_variance
+from relax.figures.style import draw_band, estimator_look, finish, new_figure, ordered
+from relax.summaries.common import count, log_variance
 from relax.summaries.control import frames_of, select_rates
 
 BINS = 50  # of the frames, within which a seed's episodes are averaged

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from relax.figures.style import count, new_figure, ordered
+from relax.figures.style import new_figure, ordered
 from relax.registry import REGISTRY
+from relax.summaries.common import count
 
 KINDS = ["data", "reconstruction", "sample"]
 RUN = ["dataset", "model", "estimator", "learning_rate"]

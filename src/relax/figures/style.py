@@ -94,11 +94,6 @@ def finish(figure, title, handles, scale):
     return figure
 
 
-def count(number, noun):
-    """ "3 seeds", "1 seed", "10,000 steps"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def save(figure, paths):
     """Write a figure to each path, whole or not at all, undated: the same bytes every time."""
     undated = {"pdf": {"CreationDate": None, "ModDate": None}, "svg": {"Date": None}, "png": {}}

@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.lines import Line2D
 
-from relax.figures.style import COST_COLOUR, count, draw_band, estimator_look, finish, new_figure
-from relax.summaries.common import log_variance
+from relax.figures.style import COST_COLOUR, draw_band, estimator_look, finish, new_figure
+from relax.summaries.common import count, log_variance
 
 FAMILY = {"color": estimator_look("rebar")["color"], "label": r"best $\eta f(\sigma(z/\lambda))$"}
 OPTIMUM = {"color": "#000000", "dashes": (1, 1.2), "label": r"optimum: the constant $c^*$"}

@@ -1,15 +1,7 @@
 """Figures of the toy problems: a row of panels a target, and one for the categorical toy."""
 
-from relax.figures.style import (
-    COST_COLOUR,
-    count,
-    draw_band,
-    estimator_look,
-    finish,
-    new_figure,
-    ordered,
-)
-from relax.summaries.common import log_variance
+from relax.figures.style import COST_COLOUR, draw_band, estimator_look, finish, new_figure, ordered
+from relax.summaries.common import count, log_variance
 
 
 def _scale(toy, categorical):

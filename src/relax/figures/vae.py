@@ -2,10 +2,11 @@
 
 from matplotlib.lines import Line2D
 
-from relax.figures.style import count, draw_band, finish, new_figure, ordered
+from relax.figures.style import draw_band, finish, new_figure, ordered
 from relax.registry import REGISTRY
 from relax.summaries.common import (
     best_of_rebar,
+    count,
     difference_to,
     log_variance,
     on_selected_path,

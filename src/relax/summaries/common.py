@@ -7,6 +7,11 @@ from relax.registry import REGISTRY
 RUN_KEYS = ["dataset", "model", "estimator", "learning_rate"]
 
 
+def count(number, noun):
+    """ "3 seeds", "1 seed", "10,000 steps"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def log_variance(variance):
     """Natural logarithm of a variance; a variance of exactly zero has none (NaN)."""
     return np.log(variance.where(variance > 0))

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from relax.claims.judge import count, interval, label
+from relax.intervals import interval
+from relax.registry import label
 from relax.summaries.common import (
+    count,
     difference_to,
     in_registry_order,
     log_variance,

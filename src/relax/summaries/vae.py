@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from relax.claims.judge import count, label
 from relax.published import EPOCHS_TO_REBAR, NEVER, TRAIN_ELBO, VALID_BOUND
+from relax.registry import label
 from relax.summaries.common import (
     RUN_KEYS,
+    count,
     epochs_to_rebar,
     in_registry_order,
     select_learning_rate,
