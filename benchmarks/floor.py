@@ -9,6 +9,10 @@ Three kinds of products are told apart, of a map W [inputs, outputs] and a minib
     forward    h W       [batch, inputs] -> [batch, outputs]    values, and tangents of values
     back       d Wᵀ      [batch, outputs] -> [batch, inputs]    derivatives, from outputs to inputs
     gradient   hᵀ d      [inputs, outputs]                      the derivative in W itself
+
+Products of one kind and map that stand next to each other are one, of so many minibatches: a linear
+decoder is gone through at the hard value, the relaxed one and along its tangent at once, as in the
+package.
 """
 
 import functools
@@ -62,32 +66,34 @@ def gradient(maps):
     return [("gradient", name) for name in maps]
 
 
-def model_products(model):
-    """What every estimator's step needs: f(b), and the gradients of the model's own weights."""
+def gradient_products(model):
+    """Logits, and the gradients of the model's own weights: what every estimator's step needs."""
     products = []
     for maps in ENCODERS[model]:
         products += forward(maps)  # logits of q
         products += gradient(maps)  # from the estimate, which is given in the logits
         products += back(maps[1:])  # the estimate, carried to the hidden layers below the logits
     for maps in DECODERS[model]:
-        products += forward(maps)  # p's logits at the hard sample, for f(b)
         products += gradient(maps)  # ∂f(b) in their weights
         products += back(maps[1:])  # ∂f(b), carried to the hidden layers; b itself needs none
     return products
 
 
-def slope_products(model):
-    """f and its slope at one more point, relaxed (Concrete, REBAR) or the mean (MuProp)."""
-    return [p for maps in RELAXED[model] for p in forward(maps) + back(maps)]
+def cost_products(model, passes):
+    """f(b), and f with its derivatives at one more point: so many passes through its maps.
 
-
-def curvature_products(model):
-    """∂φ g² for η and λ, once f and its slope at the relaxed value y are there.
-
-    η needs no product. With w = ∂g²/∂slope, fixed, ∂/∂λ of Σ w·∂f is (∂²f w)·∂y/∂λ. The product of
-    the curvature with one vector is a tangent carried forward, and what becomes of it carried back.
+    None: the hard value is all. One: f and its slope at the relaxed value (Concrete) or at the mean
+    (MuProp). Two: ∂φ g² for η and λ as well. η needs no product. That for λ is made of the curvature
+    of f along ∂y/∂λ: a tangent carried forward, and what becomes of it carried back.
     """
-    return [p for maps in RELAXED[model] for p in forward(maps) + back(maps)]
+    products = []
+    for decoder, maps in zip(reversed(DECODERS[model]), RELAXED[model], strict=True):
+        products += forward(decoder)  # p's logits at the hard sample
+        if len(decoder) == 1:
+            products += [p for p in forward(maps) + back(maps) for _ in range(passes)]
+        else:
+            products += (forward(maps) + back(maps)) * passes
+    return products
 
 
 def network_products(layer):
@@ -120,11 +126,8 @@ def products(model, estimator):
     """All products of a step: pairs (kind, map)."""
     name, added = ESTIMATORS[estimator]
     relaxed = name in ("concrete", "rebar") or (name == "relax" and added)
-    needed = model_products(model)
-    if relaxed or name == "muprop":
-        needed += slope_products(model)
-    if relaxed and name != "concrete":
-        needed += curvature_products(model)
+    passes = 2 if relaxed and name != "concrete" else int(relaxed or name == "muprop")
+    needed = gradient_products(model) + cost_products(model, passes)
     for layer in range(len(ENCODERS[model])):
         needed += network_products(layer) if name == "relax" else []
         needed += baseline_products(layer) if name == "nvil" else []
@@ -162,14 +165,14 @@ class Floor:
         for name in weights:
             if name.endswith("z"):  # the last rows of the first layer's matrix, as in the network
                 weights[name] = weights[name.replace("z", "0")][-LATENTS:]
-        rows = {n: torch.randn(batch, n) for name in weights for n in sizes[name]}
+        rows = functools.cache(lambda minibatches, n: torch.randn(minibatches * batch, n))
         self.calls = []
-        for kind, name in needed:
-            weight, (inputs, outputs) = weights[name], sizes[name]
+        for (kind, name), same in itertools.groupby(needed):
+            weight, (inputs, outputs), count = weights[name], sizes[name], len(list(same))
             left, right = {
-                "forward": (rows[inputs], weight),
-                "back": (rows[outputs], weight.T),
-                "gradient": (rows[inputs].T, rows[outputs]),
+                "forward": (rows(count, inputs), weight),
+                "back": (rows(count, outputs), weight.T),
+                "gradient": (rows(1, inputs).T, rows(1, outputs)),
             }[kind]
             if is_large(left, right.shape[-1]):
                 self.calls.append(functools.partial(one, left, right.T))
