@@ -83,8 +83,8 @@ def cost_products(model, passes):
     """f(b), and f with its derivatives at one more point: so many passes through its maps.
 
     None: the hard value is all. One: f and its slope at the relaxed value (Concrete) or at the mean
-    (MuProp). Two: ∂φ g² for η and λ as well. η needs no product. That for λ is made of the curvature
-    of f along ∂y/∂λ: a tangent carried forward, and what becomes of it carried back.
+    (MuProp). Two: ∂φ g² for η and λ as well. η needs no product. What λ needs is the curvature of f
+    along ∂y/∂λ: a tangent carried forward, and what becomes of it carried back.
     """
     products = []
     for decoder, maps in zip(reversed(DECODERS[model]), RELAXED[model], strict=True):

@@ -45,6 +45,46 @@ def check_config(config, schema_path):
         raise ConfigError("\n".join(["the configuration is not valid:", *messages]))
 
 
+def check_keys_stand_once(paths):
+    """Raise if a block of a configuration file has a key twice: YAML silently takes the last.
+
+    Raises:
+        ConfigError: one line for each, naming the file, the key and both lines.
+    """
+    messages = []
+    for path in map(Path, paths):
+        try:
+            root = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+        except yaml.YAMLError:  # Snakemake has read it, as JSON
+            continue
+        for line, key, first in sorted(_repetitions(root)):
+            where = "the same line" if line == first else f"line {first}"
+            messages.append(f"  {path}, line {line}: '{key}' stands on {where} already; keep one")
+    if messages:
+        raise ConfigError("\n".join(["the configuration has keys twice:", *messages]))
+
+
+def _repetitions(root):
+    """(line, key, line where it stands first); a block that aliases share is looked at once."""
+    blocks, seen = [] if root is None else [root], set()
+    while blocks:
+        block = blocks.pop()
+        if id(block) in seen or isinstance(block, yaml.ScalarNode):
+            continue
+        seen.add(id(block))
+        if isinstance(block, yaml.SequenceNode):
+            blocks += block.value
+            continue
+        lines = {}
+        for key, value in block.value:
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in lines:
+                    yield line, key.value, lines[key.value]
+                lines.setdefault(key.value, line)
+            blocks.append(value)
+
+
 def _environments(config):
     """Names under rl.environments, also where the configuration is not what it should be."""
     block = config.get("rl") if isinstance(config, dict) else None

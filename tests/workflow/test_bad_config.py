@@ -6,7 +6,7 @@ import pytest
 import yaml
 from workflow.project import ROOT, TINY, changed
 
-from relax.config import check_config
+from relax.config import check_config, check_keys_stand_once
 from relax.errors import ConfigError
 
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
@@ -213,6 +213,41 @@ def test_a_mistake_is_named(mistake):
     assert len(lines) == 1
     for words in expected:
         assert words in lines[0]
+
+
+REPEATED = """\
+preset: twice
+toy:
+  steps: 10
+  surrogate: {steps: 10}
+  steps: 20
+vae: {models: [linear1], seeds: 3, models: [linear2]}
+"""
+
+
+def test_a_key_that_stands_twice_is_named(tmp_path):
+    """YAML would take the last without a word; the same key in another block is no mistake."""
+    path = tmp_path / "twice.yaml"
+    path.write_text(REPEATED, encoding="utf-8")
+    with pytest.raises(ConfigError) as error:
+        check_keys_stand_once([ROOT / "config.yaml", path])
+    assert str(error.value).splitlines() == [
+        "the configuration has keys twice:",
+        f"  {path}, line 5: 'steps' stands on line 3 already; keep one",
+        f"  {path}, line 6: 'models' stands on the same line already; keep one",
+    ]
+
+
+def test_keys_that_stand_once_are_accepted(tmp_path):
+    """In every preset, a block that refers to itself, an empty file, and JSON with tabs."""
+    odd = tmp_path / "odd.yaml"
+    odd.write_text("toy: &toy {steps: 1, again: *toy}\nvae: [*toy, *toy]\n", encoding="utf-8")
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("", encoding="utf-8")
+    json = tmp_path / "tabs.json"
+    json.write_text('{"toy":\n\t{"steps": 1}}', encoding="utf-8")
+    presets = [ROOT / "config.yaml", *(ROOT / "config").glob("*.yaml")]
+    check_keys_stand_once([*presets, odd, empty, json])
 
 
 def test_every_mistake_is_named():

@@ -1,5 +1,5 @@
 # What the other files here share. Light imports only: every job parses this again.
-from relax.config import check_config
+from relax.config import check_config, check_keys_stand_once
 from relax.datasets import data_sets, preparation
 from relax.errors import ConfigError
 from relax.registry import REGISTRY, estimator_names
@@ -7,6 +7,7 @@ from relax.pins import pin_of
 from relax.sources import package_sources
 
 try:
+    check_keys_stand_once(workflow.configfiles)
     check_config(
         config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml")
     )
