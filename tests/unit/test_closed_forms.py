@@ -145,6 +145,18 @@ def test_the_error_at_b_is_evaluated_along(name, monkeypatch):
     assert not torch.equal(cost(1 - b), sides[0][0])  # another value is not taken for b
 
 
+def test_an_expected_value_of_another_shape_does_not_come_along():
+    pixel_mean = torch.full((PIXELS,), 0.4, dtype=torch.float64)
+    model = DiscreteVAE("linear1", pixel_mean, LATENTS, parameter_generators(SEEDS))
+    x = (uniform(1, BATCH, PIXELS) < 0.4).double()
+    value, inverse = uniform(3, BATCH, LATENTS), torch.ones(len(SEEDS), 1, 1)
+    b = (uniform(2, BATCH, LATENTS) < 0.5).double()
+    cost = LayerCost(model, 0, x, model.encode(0, x))
+    plain = cost.relaxed(value, inverse), cost(b)
+    cost.expect(b[:, :2])
+    torch.testing.assert_close((cost.relaxed(value, inverse), cost(b)), plain)
+
+
 def wave(y):
     """A cost that does not separate over latents."""
     return torch.sin(2 * y[..., 0] + y[..., 1]) + (y[..., 1] - 0.3) * y[..., 2] ** 2

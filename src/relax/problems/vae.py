@@ -187,9 +187,12 @@ class LayerCost:
 
     def _own(self, value, tangent=None):
         """The terms of f that the value is in itself, not by way of the layers above."""
-        error = self.model.error_at(self.layer, value, self.below, self.expected, tangent)
-        if self.expected is not None and hasattr(error, "at_beside"):
-            self.passed, self.expected = (self.expected, error), None
+        beside, self.expected = self.expected, None
+        if beside is not None and beside.shape != value.shape:
+            beside = None
+        error = self.model.error_at(self.layer, value, self.below, beside, tangent)
+        if beside is not None and isinstance(error, LinearError):
+            self.passed = beside, error
         f, slope = error.value + self._linear(value), self.factor + error.slope
         f = f if self.spent is None else f + self.spent
         if tangent is None:
