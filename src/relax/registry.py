@@ -76,11 +76,6 @@ def estimator_names(latents=1, section="vae"):
     ]
 
 
-def label(name):
-    """How tables and claims call an estimator: its label, without the warning of figures."""
-    return REGISTRY[name].label.removesuffix(" (biased)") if name in REGISTRY else name
-
-
 def load_estimator(name):
     """The `Estimator` of this name.
 

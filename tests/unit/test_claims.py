@@ -10,7 +10,7 @@ from relax.claims import control
 from relax.claims.judge import COLUMNS, NOT_REPRODUCED, NOT_TESTED, REPRODUCED, row
 from relax.claims.table import for_people, judge_claims
 from relax.intervals import LEVEL, interval, paired_interval
-from relax.registry import label
+from relax.summaries.common import label
 from relax.tables import read_tables, write_markdown, write_table
 
 SEEDS = range(5)

@@ -2,8 +2,7 @@
 
 from relax.claims.judge import judged, missing, row
 from relax.intervals import interval, paired_interval
-from relax.registry import label
-from relax.summaries.common import count
+from relax.summaries.common import count, label
 from relax.summaries.control import run_log_variance, select_rates, solved_at
 
 RIVAL = "a2c"

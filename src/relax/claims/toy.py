@@ -14,7 +14,7 @@ from relax.claims.judge import (
     with_others,
 )
 from relax.intervals import interval, paired_interval
-from relax.registry import label
+from relax.summaries.common import label
 
 SOLVED = 0.1  # θ below this: four fifths of the loss between the start and the answer are closed
 NOTICEABLE = 0.1  # a gain, as a fraction of REINFORCE's distance to the exact gradient

@@ -10,8 +10,13 @@ from relax.claims.judge import (
     with_others,
 )
 from relax.intervals import interval, paired_interval, worst
-from relax.registry import label
-from relax.summaries.common import count, epochs_to_rebar, on_selected_path, select_learning_rate
+from relax.summaries.common import (
+    count,
+    epochs_to_rebar,
+    label,
+    on_selected_path,
+    select_learning_rate,
+)
 
 ELBO_RIVALS = ("reinforce", "nvil", "muprop", "concrete", "rebar")
 # The surrogates of RELAX in the table `midtraining`, and how the claims call RELAX with them.

@@ -12,6 +12,11 @@ def count(number, noun):
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def label(name):
+    """How tables and claims call an estimator: its label, without the warning of figures."""
+    return REGISTRY[name].label.removesuffix(" (biased)") if name in REGISTRY else name
+
+
 def log_variance(variance):
     """Natural logarithm of a variance; a variance of exactly zero has none (NaN)."""
     return np.log(variance.where(variance > 0))

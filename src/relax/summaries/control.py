@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 
 from relax.published import EPISODES_TO_SOLVE
-from relax.registry import label
-from relax.summaries.common import count, in_registry_order, log_variance
+from relax.summaries.common import count, in_registry_order, label, log_variance
 
 WINDOW = 100  # episodes: a task is solved where their mean reward is above its threshold
 RATES = ["learning_rate", "surrogate_learning_rate"]

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 
 from relax.intervals import interval
-from relax.registry import label
 from relax.summaries.common import (
     count,
     difference_to,
     in_registry_order,
+    label,
     log_variance,
     on_selected_path,
 )

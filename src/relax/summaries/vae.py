@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 
 from relax.published import EPOCHS_TO_REBAR, NEVER, TRAIN_ELBO, VALID_BOUND
-from relax.registry import label
 from relax.summaries.common import (
     RUN_KEYS,
     count,
     epochs_to_rebar,
     in_registry_order,
+    label,
     select_learning_rate,
 )
 
