@@ -10,13 +10,13 @@ import copy
 
 import torch
 from torch import nn
-from torch.autograd import Function, grad
+from torch.autograd import Function
 
 from relax import perceptron, replicas, surrogates
 from relax.closed_forms import network_form
 from relax.optimizers import adam
 from relax.problems import vae, vae_error
-from relax.problems.vae_gradients import encoder_estimate
+from relax.problems.vae_gradients import encoder_estimate, set_model_gradients
 from relax.problems.vae_trainer import surrogate_groups
 from relax.products import is_large, leaves_tape, one
 from relax.training import check_finite, learn_surrogates
@@ -91,8 +91,8 @@ class Perceptron(perceptron.Perceptron):
 
 
 class LinearError(vae_error.LinearError):
-    _affine, _up = staticmethod(affine), staticmethod(up)
-    _down, _in_weight = staticmethod(down), staticmethod(in_weight)
+    _affine, _down = staticmethod(affine), staticmethod(down)
+    _in_weight = staticmethod(in_weight)
 
 
 class DiscreteVAE(vae.DiscreteVAE):
@@ -152,10 +152,6 @@ class Unstacked:
         estimate = encoder_estimate(self.estimator, self.surrogates, self.model, x, noise)
         check_finite(cost=estimate.cost, **estimate.gradients, step=step, **self.who)
         learn_surrogates(self.estimator, self.surrogates, estimate.layers)
-        (layer,) = estimate.layers
-        means = [layer.gradient.detach() / len(x), torch.full_like(estimate.cost, 1 / len(x))]
-        gradients = grad([*estimate.logits, estimate.cost], self.parameters, means)
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
+        set_model_gradients(estimate, self.parameters)
         self.optimizer.step()
         return estimate.cost.detach()

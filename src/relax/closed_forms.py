@@ -47,27 +47,31 @@ class ClosedForm(NamedTuple):
         """The two, differentiable once in the inputs."""
         with torch.no_grad():
             value, slope, derivatives = self.evaluate()
-        return differentiable(value, slope, derivatives, self.inputs)
+        return differentiable((value, slope), derivatives, self.inputs)
 
 
-def differentiable(value, slope, derivatives, inputs):
-    """A value and slope with a graph to the inputs, through the derivatives of a `ClosedForm`."""
-    return _Differentiable.apply(value, slope, derivatives, *inputs)
+def differentiable(values, derivatives, inputs):
+    """The values with a graph to the inputs, once: derivatives(*weights, wanted), in turn.
+
+    The weights are one for each value, and what is differentiated the sum of all their products;
+    `wanted` says of which inputs the derivatives are.
+    """
+    return _Differentiable.apply(values, derivatives, *inputs)
 
 
 class _Differentiable(Function):
     @staticmethod
-    def forward(ctx, value, slope, derivatives, *inputs):
+    def forward(ctx, values, derivatives, *inputs):
         ctx.derivatives = derivatives
         # Other objects than the derivatives hold: an output held by its own graph would stay.
-        return value.detach(), slope.detach()
+        return tuple(value.detach() for value in values)
 
     @staticmethod
-    def backward(ctx, g, v):
+    def backward(ctx, *weights):
         # A graph of it would lack, without a word, what is not written here.
         if torch.is_grad_enabled():
             raise RuntimeError("this closed form can be differentiated once only")
-        return None, None, None, *ctx.derivatives(g, v, ctx.needs_input_grad[3:])
+        return None, None, *ctx.derivatives(*weights, ctx.needs_input_grad[2:])
 
 
 def sum_form(first, second):

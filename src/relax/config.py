@@ -77,12 +77,12 @@ def _repetitions(root):
             continue
         lines = {}
         for key, value in block.value:
-            line = key.start_mark.line + 1
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in lines:
-                    yield line, key.value, lines[key.value]
-                lines.setdefault(key.value, line)
             blocks.append(value)
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and key.value in lines:
+                yield line, key.value, lines[key.value]
+            elif isinstance(key, yaml.ScalarNode):
+                lines[key.value] = line
 
 
 def _environments(config):

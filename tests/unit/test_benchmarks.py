@@ -123,18 +123,28 @@ def test_the_package_computes_what_the_reference_does(
         assert name in fixed or (value - before[name]).abs().max() > 1e-3, f"{name} did not learn"
 
 
+def with_and_without_axis(benchmark_module, images, estimator):
+    """A `Trainer`, its `Unstacked`, and step -> minibatch and noise for each of the two."""
+    run = small_settings(benchmark_module("cases"), "linear1", estimator)
+    trainer = Trainer(run, images)
+    batches, noise = Minibatches(images.train, run.seeds, run.batch), run.noise_stream("noise")
+
+    def arguments(step):
+        x, drawn = batches(step), noise(step)
+        return (x, drawn), (x[0], Noise(drawn.u[0]))
+
+    return trainer, benchmark_module("unstacked").Unstacked(trainer), arguments
+
+
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("estimator", ["reinforce", "rebar", "relax"])
 def test_the_replica_axis_changes_nothing(benchmark_module, images, estimator):
     """The step without the axis, which the package is timed against, computes the same."""
-    run = small_settings(benchmark_module("cases"), "linear1", estimator)
-    trainer = Trainer(run, images)
-    unstacked = benchmark_module("unstacked").Unstacked(trainer)
-    batches, noise = Minibatches(images.train, run.seeds, run.batch), run.noise_stream("noise")
+    trainer, unstacked, arguments = with_and_without_axis(benchmark_module, images, estimator)
     for step in range(STEPS):
-        x, drawn = batches(step), noise(step)
-        trainer.step(step + 1, x, drawn)
-        unstacked.step(step + 1, x[0], Noise(drawn.u[0]))
+        stacked, plain = arguments(step)
+        trainer.step(step + 1, *stacked)
+        unstacked.step(step + 1, *plain)
     ours, theirs = trainer.learned.parameters(), unstacked.learned.parameters()
     for stacked, plain in zip(ours, theirs, strict=True):
         torch.testing.assert_close(stacked[0], plain, rtol=0, atol=TOLERANCE)
@@ -163,15 +173,12 @@ class Operations(TorchDispatchMode):
 @pytest.mark.parametrize("estimator", ["reinforce", "rebar", "relax"])
 def test_the_replica_axis_is_timed_against_the_same_operations(benchmark_module, images, estimator):
     """Not against a slower path, which would hide what the axis costs."""
-    run = small_settings(benchmark_module("cases"), "linear1", estimator)
-    trainer = Trainer(run, images)
-    unstacked = benchmark_module("unstacked").Unstacked(trainer)
-    x, drawn = Minibatches(images.train, run.seeds, run.batch)(0), run.noise_stream("noise")(0)
+    trainer, unstacked, arguments = with_and_without_axis(benchmark_module, images, estimator)
+    stacked, plain = arguments(0)
     with Operations() as ours:
-        trainer.step(1, x, drawn)
-    x, drawn = x[0], Noise(drawn.u[0])
+        trainer.step(1, *stacked)
     with Operations() as theirs:
-        unstacked.step(1, x, drawn)
+        unstacked.step(1, *plain)
     assert ours.counts == theirs.counts
     assert ours.counts["mm"] > 1
 

@@ -47,9 +47,8 @@ class Estimate(NamedTuple):
 
     def plus(self, term):
         """The estimate with a term added to its gradient that φ has no part in."""
-        gradient = self.gradient + term
-        written_out = self.derivatives_in_surrogate()
-        written_out = written_out and WrittenOut(gradient, written_out)
+        gradient, derivatives = self.gradient + term, self.derivatives_in_surrogate()
+        written_out = WrittenOut(gradient, derivatives) if derivatives else None
         return self._replace(gradient=gradient, written_out=written_out)
 
     def derivatives_in_surrogate(self):
@@ -130,7 +129,7 @@ def _coupled_closed_form(form, cost, b, score, rest):
         with torch.no_grad():
             return dict(zip(form.inputs, derivatives(None, w, wanted), strict=True))
 
-    signal, gradient = differentiable(signal, gradient, derivatives, form.inputs)
+    signal, gradient = differentiable((signal, gradient), derivatives, form.inputs)
     return Estimate(b, f, gradient, signal, WrittenOut(gradient, in_surrogate))
 
 

@@ -92,9 +92,9 @@ def _sides(cost, logits, kind, spec):
 
 def _score_of_c(surrogate, cost, logits, noise, context=None):
     """c(z~) ∂ log p(b|θ), the left side of (8) and (10)."""
-    _, b, z_tilde, *_ = BERNOULLI.draw(logits, noise)
-    c, _ = surrogate.value_and_slope(z_tilde, cost)
-    return Estimate(b, cost(b), c.unsqueeze(-1) * BERNOULLI.score(logits, b))
+    draw = BERNOULLI.draw(logits, noise)
+    c, _ = surrogate.value_and_slope(draw.z_tilde, cost)
+    return Estimate(draw.b, cost(draw.b), c.unsqueeze(-1) * draw.score)
 
 
 def _difference_of_slopes(surrogate, cost, logits, noise, context=None):

@@ -13,10 +13,10 @@ downwards δ and σ'(a) ⊙ t W two: fewer and larger products take less time.
 """
 
 import torch
-from torch.autograd import Function
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from relax import products
+from relax.closed_forms import differentiable
 from relax.perceptron import ACTIVATIONS, Perceptron
 
 TANH = ACTIVATIONS["tanh"]
@@ -69,13 +69,14 @@ class LinearError:
 
     def at_beside(self):
         """E at b, [replica, batch], differentiable once in W and c."""
-        return _AtBeside.apply(self, self.weight, self.bias)
+        value, h, delta = self.beside
 
-    def gradients_beside(self, g):
-        """The derivatives of Σ g E at b: in W, (2b - 1)ᵀ (g δ), and in c, Σ g δ."""
-        _, h, delta = self.beside
-        delta = delta * g.unsqueeze(-1)
-        return self._in_weight(h, delta), delta.sum(-2, keepdim=True)
+        def derivatives(g, wanted):
+            """Of Σ g E: in W, (2b - 1)ᵀ (g δ), and in c, Σ g δ."""
+            weighted = delta * g.unsqueeze(-1)
+            return self._in_weight(h, weighted), weighted.sum(-2, keepdim=True)
+
+        return differentiable((value,), derivatives, (self.weight, self.bias))[0]
 
 
 class DeepError:
@@ -90,16 +91,3 @@ class DeepError:
         error = Perceptron(parameters, TANH, 2 * value - 1, x=x)
         self.value, self.slope = error.value, 2 * error.slope
         self.along = None if along is None else error.second(4 * along)[0]
-
-
-class _AtBeside(Function):
-    @staticmethod
-    def forward(ctx, error, weight, bias):
-        ctx.error = error
-        return error.beside[0].detach()
-
-    @staticmethod
-    def backward(ctx, g):
-        if torch.is_grad_enabled():
-            raise RuntimeError("this closed form can be differentiated once only")
-        return None, *ctx.error.gradients_beside(g)

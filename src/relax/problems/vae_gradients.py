@@ -96,7 +96,7 @@ def set_model_gradients(estimate, parameters):
     The encoder gets the estimates, as they stand, through its logits; the decoder and the prior
     get ∂f(b) at the hard sample.
     """
-    batch = estimate.cost.shape[1]
+    batch = estimate.cost.shape[-1]
     gradients = torch.autograd.grad(
         [*estimate.logits, estimate.cost],
         parameters,
