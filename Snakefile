@@ -9,7 +9,7 @@ min_version("9.0")
 
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 
-from relax.sources import share_with_jobs
+from relax.runs.sources import share_with_jobs
 
 share_with_jobs()
 
@@ -26,8 +26,7 @@ include: "workflow/rules/toy.smk"
 include: "workflow/rules/theory.smk"
 include: "workflow/rules/vae.smk"
 include: "workflow/rules/rl.smk"
-include: "workflow/rules/tables.smk"
-include: "workflow/rules/figures.smk"
+include: "workflow/rules/claims.smk"
 include: "workflow/rules/provenance.smk"
 
 

@@ -31,8 +31,8 @@ from toy_speed import REPLICAS, toy_speed
 from vae_speed import vae_speed
 
 from relax.files import placed_whole
-from relax.machine import machine
-from relax.tables import labelled, write_table
+from relax.runs.machine import machine
+from relax.runs.tables import labelled, write_table
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from relax.data import Images
-from relax.problems.vae_trainer import Minibatches, Trainer, VAESettings
-from relax.streams import NoiseStream
-from relax.surrogates import SurrogateSpec
+from relax.data.images import Images
+from relax.experiments.vae.trainer import Minibatches, Trainer, VAESettings
+from relax.numerics.streams import NoiseStream
+from relax.surrogates.base import SurrogateSpec
 
 MODELS = ("linear1", "linear2", "nonlinear")
 # By the name in the tables: the package's name, and whether RELAX's network is added to REBAR's

@@ -11,9 +11,9 @@ import statistics
 import time
 
 import torch
-
 from relax.problems import control_training
-from relax.problems.control_training import ControlSettings, Trainer, train
+
+from relax.experiments.control.training import ControlSettings, Trainer, train
 
 FRAMES, RUNS = 20_000, 3
 RATES = {"learning_rate": 0.003, "surrogate_learning_rate": 0.01}

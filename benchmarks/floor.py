@@ -21,7 +21,7 @@ import itertools
 import torch
 from cases import ESTIMATORS, HIDDEN, LATENTS, PIXELS
 
-from relax.products import is_large, one
+from relax.numerics.products import is_large, one
 
 # Maps of each model, by name: inputs and outputs. Encoders e, decoders d, numbered from the input.
 WIDTHS = {

@@ -1,7 +1,7 @@
 """Where a step's time goes: `python benchmarks/parts.py [MODEL]`, by default linear1.
 
-Processor time of the parts of `relax.problems.vae_trainer.Trainer.step`, in µs: medians over steps.
-The parts are timed in the step's own order, so that each finds the caches as it does there.
+Processor time of the parts of `relax.experiments.vae.trainer.Trainer.step`, in µs: medians over
+steps. The parts are timed in the step's own order, so that each finds the caches as it does there.
 """
 
 import sys
@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from cases import package_training, synthetic_images, use_one_thread
 
-from relax.problems.vae_gradients import set_model_gradients
-from relax.training import check_finite, learn_surrogates
+from relax.estimators.learning import learn_surrogates
+from relax.experiments.vae.gradients import set_model_gradients
+from relax.numerics.finite import check_finite
 
 NAMES, WARM_UP, STEPS = ("reinforce", "rebar", "relax"), 50, 600
 

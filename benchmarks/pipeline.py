@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from relax.jobs import SPENT
+from relax.runs.jobs import SPENT
 
 # Folders of logs/ whose jobs train or measure; the others prepare, tabulate and draw.
 WORK = ("toy", "theory", "vae", "rl")

@@ -2,7 +2,7 @@
 
 from goals import judged
 
-from relax.summaries.table import rounded
+from relax.experiments.summaries import rounded
 
 # Columns by what they are called here; "range" is made of low and high.
 VAE_COLUMNS = {

@@ -1,4 +1,4 @@
-"""How fast the toy trains: seed-steps a second of `relax.problems.toy.train` at t = 0.499."""
+"""How fast the toy trains: seed-steps a second of its `train`, at t = 0.499."""
 
 import time
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from timing import rate
 
-from relax.problems.toy import SquaredDistance, ToySettings, train
+from relax.experiments.toy.problem import SquaredDistance, ToySettings, train
 
 ESTIMATORS = ("reinforce", "rebar", "relax")
 REPLICAS = (1, 10, 100, 1000)

@@ -9,17 +9,20 @@ replace. `tests/unit/test_benchmarks.py` holds the two to the same results.
 import copy
 
 import torch
+from relax.problems import vae, vae_error
 from torch import nn
 from torch.autograd import Function
 
-from relax import perceptron, replicas, surrogates
-from relax.closed_forms import network_form
-from relax.optimizers import adam
-from relax.problems import vae, vae_error
-from relax.problems.vae_gradients import encoder_estimate, set_model_gradients
-from relax.problems.vae_trainer import surrogate_groups
-from relax.products import is_large, leaves_tape, one
-from relax.training import check_finite, learn_surrogates
+from relax.estimators.learning import learn_surrogates
+from relax.experiments.vae.gradients import encoder_estimate, set_model_gradients
+from relax.experiments.vae.trainer import surrogate_groups
+from relax.numerics import replicas
+from relax.numerics.finite import check_finite
+from relax.numerics.optimizers import adam
+from relax.numerics.products import is_large, leaves_tape, one
+from relax.surrogates import base as surrogates
+from relax.surrogates import perceptron
+from relax.surrogates.closed_forms import network_form
 
 
 def affine(bias, h, weight):

@@ -8,8 +8,8 @@ from reference import Reference
 from timing import CoreShare, rate, ratio, slice_steps, timed_rounds
 from unstacked import Unstacked
 
-from relax.problems.vae_trainer import Trainer
-from relax.streams import Noise
+from relax.experiments.vae.trainer import Trainer
+from relax.numerics.streams import Noise
 
 # What is timed without the replica axis as well, on linear1.
 UNSTACKED = ("reinforce", "rebar", "relax")

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from relax.data import load_images
-from relax.problems.vae_trainer import VAESettings
-from relax.problems.vae_variance import FrozenRun, load_model
-from relax.surrogates import SurrogateSpec
+from relax.data.images import load_images
+from relax.experiments.vae.trainer import VAESettings
+from relax.experiments.vae.variance import FrozenRun, load_model
+from relax.surrogates.base import SurrogateSpec
 
 MINIBATCHES, DRAWS, TUNING = 10, 200, 1000
 

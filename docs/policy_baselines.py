@@ -21,17 +21,18 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from relax.checkpoints import load_checkpoint
 from relax.estimators.formula import Estimator
-from relax.problems.control import gradient_variance, policy_gradient
-from relax.problems.control_environments import Lane, live, make
-from relax.problems.control_evaluation import repeated
-from relax.problems.control_training import OPTIMIZERS, ControlSettings, Trainer, train
-from relax.registry import load_estimator
-from relax.replicas import parameter_generators
-from relax.streams import Noise
-from relax.surrogates import Surrogate, SurrogateSpec, ValueFunction
-from relax.training import learn_surrogates
+from relax.estimators.learning import learn_surrogates
+from relax.estimators.registry import load_estimator
+from relax.experiments.control.environments import Lane, live, make
+from relax.experiments.control.evaluation import repeated
+from relax.experiments.control.problem import gradient_variance, policy_gradient
+from relax.experiments.control.training import OPTIMIZERS, ControlSettings, Trainer, train
+from relax.numerics.replicas import parameter_generators
+from relax.numerics.streams import Noise
+from relax.runs.checkpoints import load_checkpoint
+from relax.surrogates.base import Surrogate, SurrogateSpec
+from relax.surrogates.baselines import ValueFunction
 
 POLICIES, EARLY = 5, 10_000
 EPISODES = 400  # of a policy, to learn from, and as many to measure with

@@ -32,7 +32,7 @@ def test_damaged_states_are_named_and_never_used(undisturbed, project, damage):
             data[len(data) // 3] ^= 4
         path.write_bytes(data)
     if damage == "foreign":  # another version of the code: a comment more in what trains
-        source = project.path / "src/relax/training.py"
+        source = project.path / "src/relax/runs/progress.py"
         source.write_text(source.read_text() + "\n# another version\n")
     again = Pipeline(project)
     assert again.wait() == 0, again.output

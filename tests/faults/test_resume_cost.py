@@ -9,11 +9,11 @@ import yaml
 from workflow.project import ROOT
 from workflow.test_bad_config import DEFAULT, merged
 
-from relax.data import Images
-from relax.problems.vae_trainer import VAESettings
-from relax.problems.vae_training import train
-from relax.resume import Unfinished, identity
-from relax.settings import collect
+from relax.data.images import Images
+from relax.experiments.vae.trainer import VAESettings
+from relax.experiments.vae.training import train
+from relax.runs.resume import Unfinished, identity
+from relax.runs.settings import collect
 
 IMAGES = 50_000  # in MNIST's training set: how many epochs a run has, and rows its history
 SAVES = 7

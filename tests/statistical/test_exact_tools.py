@@ -5,11 +5,11 @@ import torch
 from scipy import stats
 from unit.test_optimal import TWO, cost
 
-from relax.exact import exact_moments
-from relax.registry import load_estimator
-from relax.replicas import parameter_generators
-from relax.streams import NoiseStream
-from relax.surrogates import SurrogateSpec
+from relax.estimators.registry import load_estimator
+from relax.exact.quadrature import exact_moments
+from relax.numerics.replicas import parameter_generators
+from relax.numerics.streams import NoiseStream
+from relax.surrogates.base import SurrogateSpec
 
 FALSE_ALARM_RATE = 1e-3
 SAMPLES, CHUNK = 10_000_000, 100_000

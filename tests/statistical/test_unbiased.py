@@ -10,11 +10,12 @@ import torch
 from scipy import stats
 from unit.test_exact import printed_equation_9
 
-from relax.exact import enumerate_gradient
-from relax.registry import REGISTRY, estimator_names, load_estimator
-from relax.replicas import parameter_generators
-from relax.streams import NoiseStream
-from relax.surrogates import RelaxedCost, SurrogateSpec
+from relax.estimators.registry import REGISTRY, estimator_names, load_estimator
+from relax.exact.enumeration import enumerate_gradient
+from relax.numerics.replicas import parameter_generators
+from relax.numerics.streams import NoiseStream
+from relax.surrogates.base import SurrogateSpec
+from relax.surrogates.relaxed_cost import RelaxedCost
 
 FALSE_ALARM_RATE = 1e-3
 LATENTS, SAMPLES, CHUNK = 3, 1_500_000, 50_000

@@ -22,10 +22,10 @@ from statistical.test_unbiased import (
 )
 from unit.test_categorical import ForgetsTheMaximum
 
-from relax.categorical import CATEGORICAL
-from relax.exact import enumerate_gradient
-from relax.streams import uniform_noise
-from relax.surrogates import SurrogateSpec
+from relax.exact.enumeration import enumerate_gradient
+from relax.numerics.streams import uniform_noise
+from relax.relaxations.categorical import CATEGORICAL
+from relax.surrogates.base import SurrogateSpec
 
 OUTCOMES, CHUNKS = (5, 8), 5
 COORDINATES = len(UNBIASED) * len(KINDS) * len(SEEDS) * sum(OUTCOMES)

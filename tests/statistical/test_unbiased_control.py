@@ -19,16 +19,16 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from scipy import stats
 
-from relax.categorical import CATEGORICAL
 from relax.estimators.formula import Estimate, Estimator
-from relax.gaussian import GAUSSIAN
-from relax.problems.control import Frames, Policy, policy_gradient, returns_to_go
-from relax.problems.control_environments import Lane, Spaces, live
-from relax.problems.control_evaluation import repeated
-from relax.registry import load_estimator
-from relax.replicas import parameter_generators
-from relax.streams import Noise, uniform_noise
-from relax.surrogates import SurrogateSpec
+from relax.estimators.registry import load_estimator
+from relax.experiments.control.environments import Lane, Spaces, live
+from relax.experiments.control.evaluation import repeated
+from relax.experiments.control.problem import Frames, Policy, policy_gradient, returns_to_go
+from relax.numerics.replicas import parameter_generators
+from relax.numerics.streams import Noise, uniform_noise
+from relax.relaxations.categorical import CATEGORICAL
+from relax.relaxations.gaussian import GAUSSIAN
+from relax.surrogates.base import SurrogateSpec
 
 STEPS, DISCOUNT, EPISODES = 3, 0.9, 40_000
 FALSE_ALARM = 1e-4

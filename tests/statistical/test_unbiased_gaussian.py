@@ -17,8 +17,8 @@ from statistical.test_unbiased import (
     passes,
 )
 
-from relax.gaussian import GAUSSIAN, Gaussian
-from relax.surrogates import SurrogateSpec
+from relax.relaxations.gaussian import GAUSSIAN, Gaussian
+from relax.surrogates.base import SurrogateSpec
 
 D, CHUNKS = 2, 24
 NAMES = ("reinforce", "relax", "nvil", "muprop")  # those without a temperature

@@ -18,14 +18,14 @@ from scipy import stats
 from statistical.test_unbiased import FALSE_ALARM_RATE, KINDS, SEEDS, UNBIASED
 from torch.distributions import Bernoulli
 
-from relax.closed_forms import differentiate
-from relax.problems.vae import DiscreteVAE, LayerCost
-from relax.problems.vae_gradients import encoder_estimate
-from relax.registry import load_estimator
-from relax.relaxations import BERNOULLI
-from relax.replicas import parameter_generators
-from relax.streams import NoiseStream
-from relax.surrogates import SurrogateSpec
+from relax.estimators.registry import load_estimator
+from relax.experiments.vae.gradients import encoder_estimate
+from relax.experiments.vae.model import DiscreteVAE, LayerCost
+from relax.numerics.replicas import parameter_generators
+from relax.numerics.streams import NoiseStream
+from relax.relaxations.bernoulli import BERNOULLI
+from relax.surrogates.base import SurrogateSpec
+from relax.surrogates.closed_forms import differentiate
 
 LATENTS, PIXELS, CHUNK, CHUNKS = 2, 4, 50_000, 12
 MODELS = ("linear1", "linear2", "nonlinear")

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from relax.problems import vae_trainer
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from relax.data import Images
-from relax.problems import vae_trainer
-from relax.problems.vae import MODELS
-from relax.problems.vae_trainer import Minibatches, Trainer
-from relax.registry import estimator_names
-from relax.streams import Noise, generator
+from relax.data.images import Images
+from relax.estimators.registry import estimator_names
+from relax.experiments.vae.model import MODELS
+from relax.experiments.vae.trainer import Minibatches, Trainer
+from relax.numerics.streams import Noise, generator
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 PIXELS, STEPS, ALONE = 20, 200, "relax, network alone"

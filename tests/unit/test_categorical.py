@@ -9,15 +9,17 @@ from scipy import stats
 from torch.distributions import Categorical as LibraryCategorical
 from unit.test_relaxations import EXTREMES
 
-from relax.categorical import CATEGORICAL, Categorical
 from relax.estimators.formula import control_variate_estimate
-from relax.exact import enumerate_gradient
-from relax.registry import REGISTRY, estimator_names, load_estimator
-from relax.relaxations import BERNOULLI
-from relax.replicas import parameter_generators
-from relax.streams import Noise, uniform_noise
-from relax.surrogates import Network, RelaxedCost, Sum, Surrogate, SurrogateSpec
-from relax.training import learn_surrogates
+from relax.estimators.learning import learn_surrogates
+from relax.estimators.registry import REGISTRY, estimator_names, load_estimator
+from relax.exact.enumeration import enumerate_gradient
+from relax.numerics.replicas import parameter_generators
+from relax.numerics.streams import Noise, uniform_noise
+from relax.relaxations.bernoulli import BERNOULLI
+from relax.relaxations.categorical import CATEGORICAL, Categorical
+from relax.surrogates.base import Sum, Surrogate, SurrogateSpec
+from relax.surrogates.network import Network
+from relax.surrogates.relaxed_cost import RelaxedCost
 
 FALSE_ALARM_RATE = 1e-3  # of all the tests of laws below, shared out; the seeds are fixed
 SEEDS, K = [0, 1], 4

@@ -5,13 +5,13 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-
 from relax.claims import control
-from relax.claims.judge import COLUMNS, NOT_REPRODUCED, NOT_TESTED, REPRODUCED, row
-from relax.claims.table import for_people, judge_claims
-from relax.intervals import LEVEL, interval, paired_interval
-from relax.summaries.common import label
-from relax.tables import read_tables, write_markdown, write_table
+
+from relax.experiments.claims import for_people, judge_claims
+from relax.presentation.common import label
+from relax.presentation.intervals import LEVEL, interval, paired_interval
+from relax.presentation.judge import COLUMNS, NOT_REPRODUCED, NOT_TESTED, REPRODUCED, row
+from relax.runs.tables import read_tables, write_markdown, write_table
 
 SEEDS = range(5)
 NEAR = [-2e-3, 1e-3, 0.0, -1e-3, 2e-3]  # how seeds differ: by little

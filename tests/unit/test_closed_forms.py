@@ -7,14 +7,16 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from relax.closed_forms import Relaxed, differentiate, network_form
-from relax.perceptron import ACTIVATIONS, Perceptron
-from relax.problems.vae import MODELS, DiscreteVAE, LayerCost
-from relax.problems.vae_error import LinearError
-from relax.registry import load_estimator
-from relax.replicas import StackedMLP, parameter_generators
-from relax.streams import Noise, uniform_noise
-from relax.surrogates import Network, RelaxedCost, Sum, Surrogate, SurrogateSpec
+from relax.estimators.registry import load_estimator
+from relax.experiments.vae.error import LinearError
+from relax.experiments.vae.model import MODELS, DiscreteVAE, LayerCost
+from relax.numerics.replicas import StackedMLP, parameter_generators
+from relax.numerics.streams import Noise, uniform_noise
+from relax.surrogates.base import Sum, Surrogate, SurrogateSpec
+from relax.surrogates.closed_forms import Relaxed, differentiate, network_form
+from relax.surrogates.network import Network
+from relax.surrogates.perceptron import ACTIVATIONS, Perceptron
+from relax.surrogates.relaxed_cost import RelaxedCost
 
 SEEDS = [0, 1]
 BATCH, LATENTS, CONTEXT, PIXELS = 5, 3, 2, 7

@@ -9,19 +9,24 @@ import pandas as pd
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary
-
-from relax.categorical import CATEGORICAL
-from relax.errors import ConfigError, Interrupted, NonFiniteError
-from relax.gaussian import GAUSSIAN
 from relax.problems import control_training
-from relax.problems.control import Policy, entropy_gradient, policy_gradient, returns_to_go
-from relax.problems.control_environments import Lane, Spaces, live, make
-from relax.problems.control_training import ControlSettings, Trainer, train
-from relax.registry import load_estimator
-from relax.relaxations import BERNOULLI
-from relax.replicas import parameter_generators
-from relax.resume import Unfinished, identity
-from relax.surrogates import SurrogateSpec
+
+from relax.errors import ConfigError, Interrupted, NonFiniteError
+from relax.estimators.registry import load_estimator
+from relax.experiments.control.environments import Lane, Spaces, live, make
+from relax.experiments.control.problem import (
+    Policy,
+    entropy_gradient,
+    policy_gradient,
+    returns_to_go,
+)
+from relax.experiments.control.training import ControlSettings, Trainer, train
+from relax.numerics.replicas import parameter_generators
+from relax.relaxations.bernoulli import BERNOULLI
+from relax.relaxations.categorical import CATEGORICAL
+from relax.relaxations.gaussian import GAUSSIAN
+from relax.runs.resume import Unfinished, identity
+from relax.surrogates.base import SurrogateSpec
 
 CARTPOLE = {
     "task": "cartpole",

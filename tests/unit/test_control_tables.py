@@ -3,17 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
-
 from relax.claims import control as claims
-from relax.claims.judge import NOT_REPRODUCED, NOT_TESTED, REPRODUCED
-from relax.figures.control import fig11_rl, fig13_cartpole
-from relax.summaries.control import (
-    rl_for_people,
+
+from relax.experiments.control.figures import fig11_rl, fig13_cartpole
+from relax.experiments.control.summary import (
+    for_people,
     run_log_variance,
     select_rates,
     solved_at,
-    summarise_rl,
+    summarise,
 )
+from relax.presentation.judge import NOT_REPRODUCED, NOT_TESTED, REPRODUCED
 
 RUN = {"environment": "CartPole-v1", "task": "cartpole", "noise": "independent", "solved": 195.0}
 
@@ -75,7 +75,7 @@ def test_log_variance_is_the_mean_over_measurements():
 
 def test_summary():
     """Means and errors over seeds, how many solve it, and the published numbers beside them."""
-    summary = summarise_rl(table(a2c=(90, None, 100)))
+    summary = summarise(table(a2c=(90, None, 100)))
     assert list(summary.estimator) == ["relax", "a2c"]  # the registry's order
     relax, a2c = summary.iloc[0], summary.iloc[1]
     assert relax.episodes_to_solve == 25 + 97
@@ -86,7 +86,7 @@ def test_summary():
     assert relax.log_variance == pytest.approx(np.mean(np.log([1.0, 1.5, 2.0])))
     assert (relax.published_episodes_to_solve, a2c.published_episodes_to_solve) == (472, 1152)
     assert relax.frames == min(r * 50 + (300 - r) * 200 for r in (20, 30, 25))
-    shown = rl_for_people(summary)
+    shown = for_people(summary)
     assert list(shown.solved) == ["3 of 3 seeds", "2 of 3 seeds"]
     assert shown["published"].iloc[0] == "472 ± 114"
 

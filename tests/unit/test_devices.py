@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 import torch
 
-from relax.data import Images
-from relax.devices import WARM_UP, Captured, choose
+from relax.data.images import Images
 from relax.errors import ConfigError, NonFiniteError
-from relax.optimizers import adam
-from relax.problems.vae_trainer import Minibatches, Trainer, VAESettings
-from relax.problems.vae_training import label_blocks, train
-from relax.registry import estimator_names
-from relax.streams import Noise, generator
-from relax.surrogates import SurrogateSpec
+from relax.estimators.registry import estimator_names
+from relax.experiments.vae.trainer import Minibatches, Trainer, VAESettings
+from relax.experiments.vae.training import label_blocks, train
+from relax.numerics.devices import WARM_UP, Captured, choose
+from relax.numerics.optimizers import adam
+from relax.numerics.streams import Noise, generator
+from relax.surrogates.base import SurrogateSpec
 
 needs_gpu = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="torch finds no CUDA device on this machine"

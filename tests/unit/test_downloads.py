@@ -9,9 +9,9 @@ import time
 import pytest
 from loopback import Answer, serving
 
-from relax.downloads import Progress, Transport, fetch
+from relax.data.downloads import Progress, Transport, fetch
+from relax.data.pins import check_pin, digest
 from relax.errors import DataError
-from relax.pins import check_pin, digest
 
 CONTENT = bytes(range(256)) * 2000
 OTHER = CONTENT[:-1] + b"x"

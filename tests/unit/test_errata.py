@@ -16,10 +16,12 @@ from relax.estimators.formula import (
     control_variate_estimate,
     pathwise_estimate,
 )
-from relax.exact import enumerate_expectation, enumerate_gradient, exact_moments
-from relax.problems.toy import expected_loss, squared_distance
-from relax.relaxations import BERNOULLI
-from relax.surrogates import RelaxedCost, Surrogate, SurrogateSpec, ZeroSurrogate
+from relax.exact.enumeration import enumerate_expectation, enumerate_gradient
+from relax.exact.quadrature import exact_moments
+from relax.experiments.toy.problem import expected_loss, squared_distance
+from relax.relaxations.bernoulli import BERNOULLI
+from relax.surrogates.base import Surrogate, SurrogateSpec, ZeroSurrogate
+from relax.surrogates.relaxed_cost import RelaxedCost
 
 THETA, TARGET = 0.25, 0.45
 LOGITS = torch.tensor([[[THETA]]], dtype=torch.float64).logit()

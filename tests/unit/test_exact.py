@@ -8,12 +8,14 @@ from scipy import integrate
 
 from relax.errors import ConfigError
 from relax.estimators.formula import Estimate, Estimator
-from relax.exact import enumerate_expectation, enumerate_gradient, exact_moments
-from relax.problems.toy import expected_loss, squared_distance
-from relax.registry import REGISTRY, estimator_names, load_estimator
-from relax.relaxations import BERNOULLI
-from relax.replicas import parameter_generators
-from relax.surrogates import RelaxedCost, SurrogateSpec
+from relax.estimators.registry import REGISTRY, estimator_names, load_estimator
+from relax.exact.enumeration import enumerate_expectation, enumerate_gradient
+from relax.exact.quadrature import exact_moments
+from relax.experiments.toy.problem import expected_loss, squared_distance
+from relax.numerics.replicas import parameter_generators
+from relax.relaxations.bernoulli import BERNOULLI
+from relax.surrogates.base import SurrogateSpec
+from relax.surrogates.relaxed_cost import RelaxedCost
 
 SEEDS = range(4)
 LOGITS = torch.tensor([-2.5, -0.4, 0.0, 1.7], dtype=torch.float64).view(4, 1, 1)

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from unit import made_up
 
-from relax.figures.pictures import fig12_vae_pictures, tiled
-from relax.figures.style import save
-from relax.figures.toy import fig1_toy_training, fig2_toy_variance_relaxation
-from relax.figures.vae import fig3_vae_training, fig4_vae_variance, fig5_vae_midtraining
-from relax.registry import REGISTRY, Entry
+from relax.estimators.registry import REGISTRY, Entry
+from relax.experiments.toy.figures import fig1_toy_training, fig2_toy_variance_relaxation
+from relax.experiments.vae.figures import fig3_vae_training, fig4_vae_variance, fig5_vae_midtraining
+from relax.experiments.vae.picture_figures import fig12_vae_pictures, tiled
+from relax.presentation.style import save
 
 ONE = [("digits", "linear1")]
 FOUR = [(d, m) for d in ("digits", "mnist") for m in ("linear1", "nonlinear")]

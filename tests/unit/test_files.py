@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relax.data import load_images
+from relax.data.images import load_images
 from relax.errors import DataError
-from relax.figures.style import estimator_look
-from relax.registry import REGISTRY
-from relax.summaries.table import rounded
-from relax.tables import read_tables, write_markdown, write_table
+from relax.estimators.registry import REGISTRY
+from relax.presentation.common import rounded
+from relax.presentation.style import estimator_look
+from relax.runs.tables import read_tables, write_markdown, write_table
 
 
 def test_floats_read_back_equal(tmp_path):

@@ -8,12 +8,14 @@ import torch
 from unit.test_relaxations import textbook_conditional_sample
 
 from relax.estimators.formula import control_variate_estimate, pathwise_estimate
-from relax.registry import REGISTRY, estimator_names, load_estimator
-from relax.replicas import parameter_generators
-from relax.streams import Noise, uniform_noise
-from relax.surrogates import Network, RelaxedCost, Sum, Surrogate, SurrogateSpec, ZeroSurrogate
-from relax.training import learn_surrogates
-from relax.variance import variance_objective
+from relax.estimators.learning import learn_surrogates
+from relax.estimators.registry import REGISTRY, estimator_names, load_estimator
+from relax.estimators.variance import variance_objective
+from relax.numerics.replicas import parameter_generators
+from relax.numerics.streams import Noise, uniform_noise
+from relax.surrogates.base import Sum, Surrogate, SurrogateSpec, ZeroSurrogate
+from relax.surrogates.network import Network
+from relax.surrogates.relaxed_cost import RelaxedCost
 
 SPEC = SurrogateSpec(latents=3, context=2, hidden=(5, 4), activation="tanh", temperature=0.7)
 SEEDS = [0, 1]

@@ -7,11 +7,12 @@ from unit.test_relaxations import EXTREMES
 
 from relax.errors import ConfigError
 from relax.estimators.formula import control_variate_estimate
-from relax.gaussian import GAUSSIAN
-from relax.registry import load_estimator
-from relax.replicas import parameter_generators
-from relax.streams import Noise, uniform_noise
-from relax.surrogates import Network, Surrogate, SurrogateSpec
+from relax.estimators.registry import load_estimator
+from relax.numerics.replicas import parameter_generators
+from relax.numerics.streams import Noise, uniform_noise
+from relax.relaxations.gaussian import GAUSSIAN
+from relax.surrogates.base import Surrogate, SurrogateSpec
+from relax.surrogates.network import Network
 
 SEEDS, D = [0, 1], 3
 SPEC = SurrogateSpec(latents=D, hidden=(5, 4), squash=False, relaxation=GAUSSIAN)

@@ -7,14 +7,16 @@ import torch
 
 from relax.errors import ConfigError
 from relax.estimators.formula import Estimator
-from relax.exact import enumerate_gradient, exact_moments
-from relax.optimal import LinearSurrogate, ProductBasis, least_variance
-from relax.problems.toy import squared_distance
-from relax.registry import REGISTRY, estimator_names, load_estimator
-from relax.replicas import parameter_generators
-from relax.streams import Noise, generator, uniform_noise
-from relax.surrogates import RelaxedCost, SurrogateSpec
-from relax.variance import sample_moments
+from relax.estimators.registry import REGISTRY, estimator_names, load_estimator
+from relax.estimators.variance import sample_moments
+from relax.exact.enumeration import enumerate_gradient
+from relax.exact.optimal import LinearSurrogate, ProductBasis, least_variance
+from relax.exact.quadrature import exact_moments
+from relax.experiments.toy.problem import squared_distance
+from relax.numerics.replicas import parameter_generators
+from relax.numerics.streams import Noise, generator, uniform_noise
+from relax.surrogates.base import SurrogateSpec
+from relax.surrogates.relaxed_cost import RelaxedCost
 
 KINDS = ["independent", "coupled"]
 TWO = torch.tensor([[[0.3, -0.5]]], dtype=torch.float64)

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-
-from relax.data import Images
-from relax.optimizers import RMSProp, adam
 from relax.problems import vae_trainer
-from relax.problems.vae_trainer import Minibatches, Trainer, VAESettings
-from relax.registry import estimator_names
-from relax.streams import generator
-from relax.surrogates import SurrogateSpec
+
+from relax.data.images import Images
+from relax.estimators.registry import estimator_names
+from relax.experiments.vae.trainer import Minibatches, Trainer, VAESettings
+from relax.numerics.optimizers import RMSProp, adam
+from relax.numerics.streams import generator
+from relax.surrogates.base import SurrogateSpec
 
 
 class Adam:

@@ -8,12 +8,12 @@ import pytest
 import yaml
 from scipy.io import loadmat, savemat
 
-from relax.data import load_images
-from relax.datasets import data_sets, preparation
+from relax.data.datasets import data_sets, preparation
+from relax.data.images import load_images
+from relax.data.pins import digest
+from relax.data.preparation import prepare
 from relax.errors import DataError
-from relax.pins import digest
-from relax.preparation import prepare
-from relax.streams import generator
+from relax.numerics.streams import generator
 
 BUILT_IN = data_sets({"data": {"sets": {}}})
 STAND_IN = yaml.safe_load(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from relax import products
+from relax.numerics import products
 
 INPUTS, OUTPUTS, BATCH = 400, 300, 24  # large: 2.9 million multiplications
 # Rounding of a sum of 400 products of numbers about 1, and a margin of ten.

@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
-from relax.jobs import job
-from relax.machine import machine
-from relax.provenance import benchmarks, code, provenance
+from relax.runs.jobs import job
+from relax.runs.machine import machine
+from relax.runs.provenance import benchmarks, code, provenance
 
 
 def git(folder, *words):

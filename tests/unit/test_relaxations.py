@@ -4,8 +4,8 @@ import pytest
 import torch
 from scipy import stats
 
-from relax.relaxations import BERNOULLI
-from relax.streams import Noise, uniform_noise
+from relax.numerics.streams import Noise, uniform_noise
+from relax.relaxations.bernoulli import BERNOULLI
 
 FALSE_ALARM_RATE = 1e-4  # of each Kolmogorov-Smirnov test below; the seeds are fixed
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from relax.streams import NoiseStream, generator, uniform_noise
+from relax.numerics.streams import NoiseStream, generator, uniform_noise
 
 
 def test_a_seeds_noise_does_not_depend_on_its_neighbours():
@@ -30,7 +30,7 @@ def test_zero_is_replaced_and_logits_are_finite(dtype, monkeypatch):
         def random(self, dtype, out):
             out[:] = 0.0
 
-    monkeypatch.setattr("relax.streams.generator", lambda *address: Zeros())
+    monkeypatch.setattr("relax.numerics.streams.generator", lambda *address: Zeros())
     noise = uniform_noise([0], "noise", 0, (4,), dtype)
     assert (noise > 0).all()
     assert torch.isfinite(torch.logit(noise)).all()

@@ -5,10 +5,13 @@ import pandas as pd
 import pytest
 from unit import made_up
 
-from relax.published import EPOCHS_TO_REBAR, NEVER, TRAIN_ELBO, VALID_BOUND
-from relax.summaries.common import epochs_to_rebar, select_learning_rate
-from relax.summaries.table import SUMMARIES, for_people, rounded
-from relax.tables import read_tables, write_markdown, write_table
+from relax.experiments.toy import summary as toy_summary
+from relax.experiments.vae import midtraining_summary
+from relax.experiments.vae import summary as vae_summary
+from relax.experiments.vae.selection import epochs_to_rebar, select_learning_rate
+from relax.presentation.common import rounded
+from relax.presentation.published import EPOCHS_TO_REBAR, NEVER, TRAIN_ELBO, VALID_BOUND
+from relax.runs.tables import read_tables, write_markdown, write_table
 
 # Validation ELBOs by epoch. RELAX is as good as REBAR's best after 3 epochs with seed 0 (equal
 # counts), after 1 with seed 1; REINFORCE after 4 with seed 0, and never with seed 1.
@@ -24,7 +27,7 @@ RUNS = {
 
 def vae(runs=RUNS, **where):
     training = made_up.training(runs, **where)
-    return SUMMARIES["vae"](training=training, best=made_up.best(training))
+    return vae_summary.summarise(training=training, best=made_up.best(training))
 
 
 def test_the_best_learning_rate_is_selected_for_each_estimator():
@@ -34,7 +37,7 @@ def test_the_best_learning_rate_is_selected_for_each_estimator():
     table = pd.concat([run("rebar", 0.1, -30), run("rebar", 0.01, -20), run("relax", 0.1, -25)])
     chosen = select_learning_rate(table).groupby("estimator").learning_rate.unique().map(list)
     assert chosen.to_dict() == {"rebar": [0.01], "relax": [0.1]}
-    rows = SUMMARIES["vae"](training=table, best=made_up.best(table)).set_index("estimator")
+    rows = vae_summary.summarise(training=table, best=made_up.best(table)).set_index("estimator")
     assert rows.best_valid_elbo.to_dict() == {"rebar": -20, "relax": -25}
     assert rows.best_valid_bound.to_dict() == {"rebar": -19, "relax": -24}
     assert rows.best_train_elbo.to_dict() == {"rebar": -19.5, "relax": -24.5}
@@ -95,7 +98,7 @@ def test_a_run_that_never_gets_there_and_a_table_without_rebar():
     assert never.seeds_to_rebar == 0
     without = vae({key: elbos for key, elbos in RUNS.items() if key[0] != "rebar"})
     assert without[["epochs_to_rebar", "seeds_to_rebar"]].isna().all(axis=None)
-    shown = for_people("vae", without)
+    shown = vae_summary.for_people(without)
     assert set(shown["epochs to REBAR's best"]) == {""}
 
 
@@ -106,7 +109,7 @@ def test_published_numbers_stand_beside_their_rows():
                                ("omniglot_standin", "linear2"))
     ]  # fmt: skip
     training = pd.concat(tables, ignore_index=True)
-    rows = SUMMARIES["vae"](training=training, best=made_up.best(training))
+    rows = vae_summary.summarise(training=training, best=made_up.best(training))
     rows = rows.set_index(["dataset", "model", "estimator"]).filter(like="published")
     assert list(rows.loc["mnist", "linear2", "relax"]) == [-98.00, -100.85, 620]
     assert list(rows.loc["mnist", "linear2", "rebar"]) == [-98.22, -101.20, 900]
@@ -127,10 +130,10 @@ def test_the_published_tables_are_whole():
 
 def test_vae_table_for_people(tmp_path):
     training = made_up.training(RUNS, dataset="mnist", model="nonlinear")
-    table = SUMMARIES["vae"](training=training, best=made_up.best(training))
+    table = vae_summary.summarise(training=training, best=made_up.best(training))
     write_table(table, tmp_path / "vae.csv")
     assert read_tables(str(tmp_path / "vae.csv")).published_epochs_to_rebar.max() == NEVER
-    shown = rounded(for_people("vae", table))
+    shown = rounded(vae_summary.for_people(table))
     relax = shown[shown.estimator == "RELAX"].iloc[0]
     assert relax["validation ELBO"] == "-18.50 ± 0.50"
     assert relax["validation bound (100)"] == "-17.50 ± 0.50"
@@ -148,7 +151,7 @@ def test_vae_table_for_people(tmp_path):
 def midtraining(noise, rates=(0.001,)):
     training = made_up.training({("rebar", s): (-20,) for s in range(len(noise))})
     tables = [made_up.midtraining(noise, rate=rate) for rate in rates]
-    return SUMMARIES["midtraining"](training=training, midtraining=pd.concat(tables))
+    return midtraining_summary.summarise(training=training, midtraining=pd.concat(tables))
 
 
 def test_midtraining_ratio_and_interval():
@@ -171,7 +174,7 @@ def test_midtraining_counts_the_selected_learning_rate_only():
 def test_midtraining_with_one_seed_has_no_interval():
     table = midtraining([1.0])
     assert table[["ratio_low", "ratio_high"]].isna().all(axis=None)
-    shown = for_people("midtraining", table).set_index("surrogate")
+    shown = midtraining_summary.for_people(table).set_index("surrogate")
     ratio = shown["variance / REBAR's [95% interval]"]
     assert ratio["relaxed cost + network"] == "0.5"
     assert ratio["relaxed cost"] == ""
@@ -190,7 +193,7 @@ def test_toy_summary_takes_the_last_step():
     choice = table.drop(columns=["target", "theta", "exact_variance"]).assign(
         step=table.step * 2, best_probability=table.theta * 7, outcomes=3
     )
-    row, other = SUMMARIES["toy"](toy=table, categorical=choice).to_dict("records")
+    row, other = toy_summary.summarise(toy=table, categorical=choice).to_dict("records")
     assert row["seeds"] == 3
     assert row["steps"] == 10
     assert row["theta"] == 0.1

@@ -6,13 +6,16 @@ import pytest
 import torch
 
 from relax.estimators.formula import Estimator, control_variate_estimate
-from relax.exact import centred_lines, enumerate_gradient, exact_moments, logistic_nodes
-from relax.optimal import ProductBasis, least_variance
-from relax.problems.toy import squared_distance
-from relax.relaxations import BERNOULLI
-from relax.replicas import parameter_generators
-from relax.streams import Noise
-from relax.surrogates import Network, RelaxedCost, Surrogate, SurrogateSpec
+from relax.exact.enumeration import enumerate_gradient
+from relax.exact.optimal import ProductBasis, least_variance
+from relax.exact.quadrature import centred_lines, exact_moments, logistic_nodes
+from relax.experiments.toy.problem import squared_distance
+from relax.numerics.replicas import parameter_generators
+from relax.numerics.streams import Noise
+from relax.relaxations.bernoulli import BERNOULLI
+from relax.surrogates.base import Surrogate, SurrogateSpec
+from relax.surrogates.network import Network
+from relax.surrogates.relaxed_cost import RelaxedCost
 
 KINDS = ["independent", "coupled"]
 FORMULA = Estimator()

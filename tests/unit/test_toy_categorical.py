@@ -5,13 +5,13 @@ import pytest
 import torch
 from scipy import stats
 
-from relax.categorical import CATEGORICAL
-from relax.exact import enumerate_expectation, enumerate_gradient
-from relax.problems.toy import train
-from relax.problems.toy_categorical import CategoricalSettings, CostTable
-from relax.registry import estimator_names
-from relax.streams import uniform_noise
-from relax.surrogates import SurrogateSpec
+from relax.estimators.registry import estimator_names
+from relax.exact.enumeration import enumerate_expectation, enumerate_gradient
+from relax.experiments.toy.categorical import CategoricalSettings, CostTable
+from relax.experiments.toy.problem import train
+from relax.numerics.streams import uniform_noise
+from relax.relaxations.categorical import CATEGORICAL
+from relax.surrogates.base import SurrogateSpec
 
 COSTS = (0.51, 0.95, 0.14, 0.95, 0.31)
 BEST = 2

@@ -5,13 +5,14 @@ from io import StringIO
 import pandas as pd
 import pytest
 import torch
-
-from relax.checkpoints import load_checkpoint, save_checkpoint
-from relax.errors import DataError, NonFiniteError
-from relax.optimizers import adam
 from relax.problems import toy
-from relax.registry import estimator_names
-from relax.training import check_finite, progress
+
+from relax.errors import DataError, NonFiniteError
+from relax.estimators.registry import estimator_names
+from relax.numerics.finite import check_finite
+from relax.numerics.optimizers import adam
+from relax.runs.checkpoints import load_checkpoint, save_checkpoint
+from relax.runs.progress import progress
 
 
 @pytest.mark.parametrize("part", ["cost", "gradient"])

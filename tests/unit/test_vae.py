@@ -7,21 +7,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from relax.problems import vae_trainer, vae_training, vae_variance
 from torch.distributions import Bernoulli
 
-from relax.checkpoints import load_checkpoint
-from relax.data import Images
+from relax.data.images import Images
 from relax.errors import ConfigError, DataError, NonFiniteError
-from relax.problems import vae_trainer, vae_training, vae_variance
-from relax.problems.vae import MODELS, DiscreteVAE, LayerCost
-from relax.problems.vae_evaluation import bounds
-from relax.problems.vae_gradients import encoder_estimate, set_model_gradients
-from relax.problems.vae_trainer import VAESettings, build
-from relax.registry import REGISTRY, estimator_names
-from relax.replicas import parameter_generators
-from relax.streams import NoiseStream, generator
-from relax.surrogates import SurrogateSpec
-from relax.training import learn_surrogates
+from relax.estimators.learning import learn_surrogates
+from relax.estimators.registry import REGISTRY, estimator_names
+from relax.experiments.vae.evaluation import bounds
+from relax.experiments.vae.gradients import encoder_estimate, set_model_gradients
+from relax.experiments.vae.model import MODELS, DiscreteVAE, LayerCost
+from relax.experiments.vae.trainer import VAESettings, build
+from relax.numerics.replicas import parameter_generators
+from relax.numerics.streams import NoiseStream, generator
+from relax.runs.checkpoints import load_checkpoint
+from relax.surrogates.base import SurrogateSpec
 
 ESTIMATORS = [name for name in estimator_names() if name != "exact"]
 SPEC = SurrogateSpec(hidden=(6,), squash=False, add_relaxed_cost=True, dtype=torch.float32)

@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from relax.problems import vae_training, vae_variance
 from unit.test_vae import BATCH, ESTIMATORS, LATENTS, images, settings  # noqa: F401
 
-from relax.checkpoints import load_checkpoint
-from relax.problems import vae_training, vae_variance
-from relax.problems.vae import MODELS
-from relax.problems.vae_midtraining import (
+from relax.experiments.vae.midtraining import (
     CONTESTANTS,
     MidtrainingSettings,
     optimise_variance,
     take_relaxations,
 )
-from relax.problems.vae_pictures import pictures
-from relax.streams import generator
+from relax.experiments.vae.model import MODELS
+from relax.experiments.vae.pictures import pictures
+from relax.numerics.streams import generator
+from relax.runs.checkpoints import load_checkpoint
 
 
 @pytest.mark.parametrize("model", MODELS)

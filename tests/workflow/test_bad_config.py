@@ -6,8 +6,8 @@ import pytest
 import yaml
 from workflow.project import ROOT, TINY, changed
 
-from relax.config import check_config, check_keys_stand_once
 from relax.errors import ConfigError
+from relax.runs.config import check_config, check_keys_stand_once
 
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -191,7 +191,7 @@ def test_a_data_set_of_ones_own_is_a_name_like_the_others():
 
 def test_built_in_data_sets_are_declared_as_a_user_declares_one():
     """The same schema holds for them, under other names."""
-    text = (ROOT / "src" / "relax" / "datasets.yaml").read_text(encoding="utf-8")
+    text = (ROOT / "src" / "relax" / "data" / "datasets.yaml").read_text(encoding="utf-8")
     sets = {f"my_{name}": declaration for name, declaration in yaml.safe_load(text).items()}
     assert list(sets) == ["my_digits", "my_mnist", "my_omniglot"]
     check_config(changed(DEFAULT, {"data.sets": sets, "vae.datasets": list(sets)}), SCHEMA)

@@ -8,8 +8,8 @@ import yaml
 from workflow.mistakes import GONE, Walk, applied, key_of
 from workflow.project import ROOT, changed
 
-from relax.config import check_config
 from relax.errors import ConfigError
+from relax.runs.config import check_config
 
 SCHEMA_PATH = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 SCHEMA = yaml.safe_load(SCHEMA_PATH.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from workflow.project import ROOT
 
-from relax.provenance import PACKAGES
+from relax.runs.provenance import PACKAGES
 
 ENVS = ROOT / "envs"
 

@@ -44,10 +44,30 @@ def test_the_package_has_no_circles():
     assert len(list(TopologicalSorter(GRAPH).static_order())) == len(MODULES)
 
 
+# The library, that people take into their own models; and what stands on it.
+LIBRARY = ("estimators", "relaxations", "surrogates", "exact", "numerics")
+HOUSE = ("experiments", "runs", "data", "presentation")
+
+
+def rooms(*names):
+    """The modules in these rooms."""
+    return [m for m in MODULES if m.split(".")[1:2] and m.split(".")[1] in names]
+
+
+def outside(path):
+    """Top-level names of the packages that a file imports, beyond Python's own and this one."""
+    return {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names - {"relax"}
+
+
+def test_every_module_is_in_a_room():
+    """Beside the rooms stand only what all of them share."""
+    ground = {"relax", "relax.errors", "relax.files"}
+    assert set(MODULES) - ground == set(rooms(*LIBRARY, *HOUSE))
+
+
 def test_the_package_does_not_know_the_workflow():
     """Nothing in src/relax imports snakemake."""
-    guilty = {n for n, path in MODULES.items() for i in imports(path) if i.startswith("snakemake")}
-    assert guilty == set()
+    assert {n for n, path in MODULES.items() if "snakemake" in outside(path)} == set()
 
 
 def reached(name, seen):
@@ -58,13 +78,20 @@ def reached(name, seen):
     return seen
 
 
-ESTIMATORS = [name for name in MODULES if name.startswith("relax.estimators.")]
+@pytest.mark.parametrize("name", rooms(*LIBRARY))
+def test_the_library_stands_alone(name):
+    """It knows none of the house, not even by way of what it imports, and needs torch and numpy."""
+    assert not [other for other in reached(name, set()) if other.split(".")[1] in HOUSE]
+    allowed = {"torch", "numpy"} | ({"scipy"} if name.startswith("relax.exact") else set())
+    assert outside(MODULES[name]) <= allowed
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
-def test_estimators_know_no_problem(name):
-    """Not even by way of what they import."""
-    assert not [other for other in reached(name, set()) if other.startswith("relax.problems")]
+@pytest.mark.parametrize("name", rooms("exact"))
+def test_scipy_loads_on_use_only(name):
+    """A library without scipy installed imports `exact` all the same."""
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert not [node for node in top if "scipy" in ast.unparse(node)]
 
 
 def loaded_by(*modules):
@@ -80,12 +107,14 @@ def loaded_by(*modules):
     return set(run.stdout.split())
 
 
-def test_figures_and_summaries_start_without_torch():
+def test_figures_summaries_and_claims_never_import_torch():
     """They read tables, and start fast."""
-    light = ("relax.figures", "relax.summ", "relax.claims", "relax.provenance")
-    readers = [n for n in MODULES if n.startswith(light)]
-    assert len(readers) >= 5
-    loaded = loaded_by(*readers)
+    kinds = ("figures", "summary", "claims", "selection")
+    readers = rooms("presentation")
+    readers += [m for m in rooms("experiments") if m.rpartition(".")[2].endswith(kinds)]
+    assert len(readers) >= 15
+    assert not [m for m in readers if "torch" in outside(MODULES[m])]
+    loaded = loaded_by(*readers, "relax.runs.provenance")
     assert "pandas" in loaded
     assert "torch" not in loaded
 
@@ -100,7 +129,12 @@ def test_what_the_snakefile_imports_is_light():
             r"^\s*(?:from|import)\s+(relax[\w.]*)", path.read_text(encoding="utf-8"), re.MULTILINE
         )
     }
-    assert {"relax.config", "relax.sources", "relax.registry", "relax.datasets"} <= found
+    assert {
+        "relax.runs.config",
+        "relax.runs.sources",
+        "relax.estimators.registry",
+        "relax.data.datasets",
+    } <= found
     heavy = {"torch", "pandas", "numpy", "seaborn", "matplotlib", "scipy", "sklearn", "requests"}
     assert loaded_by("relax", *sorted(found)) & heavy == set()
 
@@ -163,7 +197,7 @@ def test_scripts_run_without_snakemake(tmp_path):
     made = {kind: str(tmp_path / f"summary.{kind}") for kind in ("csv", "md")}
     summarise = Namespace(
         input={"toy": [table], "categorical": [choice]},
-        params={"summary": "toy"},
+        params={"summary": "toy.summary"},
         output=made,
         log={"log": log},
     )

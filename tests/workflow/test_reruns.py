@@ -80,18 +80,18 @@ EDITED_FILES = {
         *TOY_FIGURES[:-1],
         *VAE_FIGURES,
     ],
-    "problems/toy_categorical.py": train_categorical(*TOY) + CATEGORICAL_FIGURES,
-    "figures/vae.py": ["figure_3", "figure_4", "figure_5", "all"],
-    "problems/theory.py": [*THEORY, "all"],
-    "data.py": ["prepare_data", *train_vae(*VAE), *MEASURED, *PICTURES, *VAE_FIGURES],
-    "preparation.py": ["prepare_data", *train_vae(*VAE), *MEASURED, *PICTURES, *VAE_FIGURES],
-    "downloads.py": [],
-    "datasets.py": [],
-    "problems/vae_variance.py": [*MEASURED, *PICTURES, "figure_4", "all"],
+    "experiments/toy/categorical.py": train_categorical(*TOY) + CATEGORICAL_FIGURES,
+    "experiments/vae/figures.py": ["figure_3", "figure_4", "figure_5", "all"],
+    "experiments/theory/tables.py": [*THEORY, "all"],
+    "data/images.py": ["prepare_data", *train_vae(*VAE), *MEASURED, *PICTURES, *VAE_FIGURES],
+    "data/preparation.py": ["prepare_data", *train_vae(*VAE), *MEASURED, *PICTURES, *VAE_FIGURES],
+    "data/downloads.py": [],
+    "data/datasets.py": [],
+    "experiments/vae/variance.py": [*MEASURED, *PICTURES, "figure_4", "all"],
     "estimators/a2c.py": ["train_policy a2c", *RL_FIGURES],
-    "problems/control.py": [*RL, *RL_FIGURES],
-    "problems/vae_midtraining.py": [*MIDTRAINING, "all"],
-    "provenance.py": ["all"],
+    "experiments/control/problem.py": [*RL, *RL_FIGURES],
+    "experiments/vae/midtraining.py": [*MIDTRAINING, "all"],
+    "runs/provenance.py": ["all"],
 }
 
 
@@ -187,7 +187,7 @@ def test_a_seed_does_not_depend_on_its_company(tiny, tmp_path):
 
 def test_a_new_estimator_reruns_no_training(built_copy):
     """A line more in the registry, or another label: figures and tables alone read it."""
-    registry = built_copy.path / "src" / "relax" / "registry.py"
+    registry = built_copy.path / "src" / "relax" / "estimators" / "registry.py"
     text = registry.read_text(encoding="utf-8")
     registry.write_text(text.replace('"REINFORCE"', '"score function"'), encoding="utf-8")
     planned = built_copy.planned()

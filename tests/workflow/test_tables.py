@@ -6,7 +6,7 @@ import pytest
 import torch
 from workflow.project import TOY, VAE, VAE_RUN
 
-from relax.tables import read_tables, write_table
+from relax.runs.tables import read_tables, write_table
 
 COLUMNS = {
     "toy/t0.45/*/seeds*.csv": (

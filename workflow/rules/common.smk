@@ -1,10 +1,10 @@
 # What the other files here share. Light imports only: every job parses this again.
-from relax.config import check_config, check_keys_stand_once
-from relax.datasets import data_sets, preparation
+from relax.runs.config import check_config, check_keys_stand_once
+from relax.data.datasets import data_sets, preparation
 from relax.errors import ConfigError
-from relax.registry import REGISTRY, estimator_names
-from relax.pins import pin_of
-from relax.sources import package_sources
+from relax.estimators.registry import REGISTRY, estimator_names
+from relax.data.pins import pin_of
+from relax.runs.sources import package_sources
 
 try:
     check_keys_stand_once(workflow.configfiles)
@@ -39,10 +39,10 @@ wildcard_constraints:
     step="[0-9]+",
 
 
-localrules:
-    all,
-    figures,
-    tables,
+# What the experiments' files add to: outputs of their figures' and tables' rules, every other table
+# that they made; and by the experiment's folder in the package, which of those its claims are
+# judged from, by the names that the claims know them by.
+FIGURES_MADE, TABLES_MADE, RESULTS_MADE, CLAIMS = [], [], [], {}
 
 
 def growing(amount):
@@ -65,6 +65,28 @@ def sources(*modules):
         os.path.relpath(path)
         for path in package_sources(*(f"relax.{m}" for m in modules))
     ]
+
+
+def figure_sources(module):
+    """Of a module with figures, everything that a figure depends on."""
+    return sources(
+        f"experiments.{module}",
+        "presentation.style",
+        "estimators.registry",
+        "runs.jobs",
+        "runs.tables",
+    )
+
+
+def table_sources(*modules):
+    """Of modules that summarise, everything that their tables depend on."""
+    return sources(
+        *(f"experiments.{module}" for module in modules),
+        "presentation.common",
+        "estimators.registry",
+        "runs.jobs",
+        "runs.tables",
+    )
 
 
 def estimator_sources(*modules):
@@ -154,3 +176,14 @@ def figure_outputs(name, category, what):
         labels={"what": "figure", "name": what},
     )
     return {"svg": svg, "pdf": f"{FIGURES}/{name}.pdf", "png": f"{FIGURES}/{name}.png"}
+
+
+def table_outputs(name, category, what):
+    """The two files of a table; the web report shows the csv."""
+    csv = report(
+        f"{RESULTS}/tables/{name}.csv",
+        caption=f"../report/table_{name}.rst",
+        category=category,
+        labels={"what": "table", "name": what},
+    )
+    return {"csv": csv, "md": f"{RESULTS}/tables/{name}.md"}

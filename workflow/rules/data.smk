@@ -34,7 +34,7 @@ rule prepare_data:
             f"resources/{wildcards.dataset}/{file}"
             for file in DATA_SETS[wildcards.dataset]["files"]
         ],
-        code=sources("preparation", "jobs"),
+        code=sources("data.preparation", "runs.jobs"),
     output:
         images=f"{RESULTS}/data/{{dataset}}.npz",
     log:

@@ -1,28 +1,27 @@
-# Where the results come from, noted when all of them are there.
+# All figures, all tables, and where they come from, noted when all of them are there.
 
 
 localrules:
+    all,
+    figures,
+    tables,
     provenance,
+
+
+rule figures:
+    input:
+        FIGURES_MADE,
+
+
+rule tables:
+    input:
+        TABLES_MADE,
 
 
 rule provenance:
     input:
-        made=[
-            rules.figures.input,
-            rules.tables.input,
-            toy_tables,
-            categorical_tables,
-            relaxation_tables,
-            training_tables,
-            best_tables,
-            variance_tables,
-            midtraining_tables,
-            picture_tables,
-            policy_tables,
-            THEORY_TABLES,
-            expand(f"{RESULTS}/data/{{dataset}}.npz", dataset=VAE["datasets"]),
-        ],
-        code=sources("provenance", "jobs", "tables"),
+        made=[FIGURES_MADE, TABLES_MADE, RESULTS_MADE],
+        code=sources("runs.provenance", "runs.jobs", "runs.tables"),
     output:
         csv=report(
             f"{RESULTS}/tables/provenance.csv",

@@ -17,7 +17,9 @@ CARTPOLES = [
 
 rule train_policy:
     input:
-        code=estimator_sources("problems.control_training", "resume", "jobs", "tables"),
+        code=estimator_sources(
+            "experiments.control.training", "runs.resume", "runs.jobs", "runs.tables"
+        ),
     output:
         table=f"{RESULTS}/{POLICY}/training.csv",
         shown=f"{RESULTS}/{POLICY}/shown.csv",
@@ -42,3 +44,59 @@ rule train_policy:
         ),
     script:
         "../scripts/train_policy.py"
+
+
+use rule figure_1 as figure_11 with:
+    input:
+        policies=policy_tables,
+        code=figure_sources("control.figures"),
+    output:
+        **figure_outputs("fig11_rl", "Reinforcement learning", "training"),
+    log:
+        f"{LOGS}/figures/fig11_rl.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig11_rl.tsv"
+    params:
+        figure="control.figures.fig11_rl",
+
+
+use rule table_toy as table_rl with:
+    input:
+        policies=policy_tables,
+        code=table_sources("control.summary"),
+    output:
+        **table_outputs("rl", "Reinforcement learning", "episodes to solve"),
+    log:
+        f"{LOGS}/tables/rl.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/rl.tsv"
+    params:
+        summary="control.summary",
+
+
+# For `all`, the report and the ledger of claims.
+FIGURES_MADE += [rules.figure_11.output]
+TABLES_MADE += [rules.table_rl.output]
+RESULTS_MADE += [policy_tables]
+CLAIMS["control"] = {"policies": policy_tables}
+
+
+if CARTPOLES:
+
+    use rule figure_1 as figure_13 with:
+        input:
+            policies=task_tables("training", CARTPOLES),
+            shown=task_tables("shown", CARTPOLES),
+            code=figure_sources("control.figures"),
+        output:
+            **figure_outputs(
+                "fig13_cartpole", "Reinforcement learning", "trained policies"
+            ),
+        log:
+            f"{LOGS}/figures/fig13_cartpole.log",
+        benchmark:
+            f"{BENCHMARKS}/figures/fig13_cartpole.tsv"
+        params:
+            figure="control.figures.fig13_cartpole",
+
+    FIGURES_MADE += [rules.figure_13.output]

@@ -17,9 +17,9 @@ THEORY_TABLES = [
 rule theory:
     input:
         code=sources(
-            "problems.theory",
-            "jobs",
-            "tables",
+            "experiments.theory.tables",
+            "runs.jobs",
+            "runs.tables",
             *(
                 REGISTRY[name].module.removeprefix("relax.")
                 for name in estimator_names()
@@ -60,3 +60,95 @@ rule theory:
         surrogate=TOY["surrogate"],
     script:
         "../scripts/compute_theory.py"
+
+
+use rule figure_1 as figure_6 with:
+    input:
+        relaxations=rules.theory.output.relaxations,
+        code=figure_sources("theory.figures"),
+    output:
+        **figure_outputs(
+            "fig6_optimal_relaxation", "Optimal relaxation", "optimal relaxation"
+        ),
+    log:
+        f"{LOGS}/figures/fig6_optimal_relaxation.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig6_optimal_relaxation.tsv"
+    params:
+        figure="theory.figures.fig6_optimal_relaxation",
+
+
+use rule figure_1 as figure_7 with:
+    input:
+        optimum=rules.theory.output.optimum,
+        code=figure_sources("theory.figures"),
+    output:
+        **figure_outputs(
+            "fig7_optimum_vs_theta", "Optimal relaxation", "optimum against theta"
+        ),
+    log:
+        f"{LOGS}/figures/fig7_optimum_vs_theta.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig7_optimum_vs_theta.tsv"
+    params:
+        figure="theory.figures.fig7_optimum_vs_theta",
+
+
+use rule figure_1 as figure_8 with:
+    input:
+        concrete=rules.theory.output.concrete,
+        code=figure_sources("theory.figures"),
+    output:
+        **figure_outputs(
+            "fig8_concrete_bias_variance",
+            "Optimal relaxation",
+            "Concrete's bias and variance",
+        ),
+    log:
+        f"{LOGS}/figures/fig8_concrete_bias_variance.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig8_concrete_bias_variance.tsv"
+    params:
+        figure="theory.figures.fig8_concrete_bias_variance",
+
+
+use rule figure_1 as figure_9 with:
+    input:
+        terms=rules.theory.output.terms,
+        code=figure_sources("theory.figures"),
+    output:
+        **figure_outputs(
+            "fig9_estimator_terms", "Optimal relaxation", "terms of the estimate"
+        ),
+    log:
+        f"{LOGS}/figures/fig9_estimator_terms.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig9_estimator_terms.tsv"
+    params:
+        figure="theory.figures.fig9_estimator_terms",
+
+
+use rule figure_1 as figure_10 with:
+    input:
+        eta=rules.theory.output.eta,
+        code=figure_sources("theory.figures"),
+    output:
+        **figure_outputs("fig10_eta", "Optimal relaxation", "the scale eta"),
+    log:
+        f"{LOGS}/figures/fig10_eta.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig10_eta.tsv"
+    params:
+        figure="theory.figures.fig10_eta",
+
+
+# For `all`, the report and the ledger of claims.
+FIGURES_MADE += [
+    rules.figure_6.output,
+    rules.figure_7.output,
+    rules.figure_8.output,
+    rules.figure_9.output,
+    rules.figure_10.output,
+]
+RESULTS_MADE += [THEORY_TABLES]
+CLAIMS["theory"] = {"theory": THEORY_TABLES}

@@ -21,7 +21,7 @@ relaxation_tables = run_tables(
 
 rule train_toy:
     input:
-        code=estimator_sources("problems.toy", "jobs", "tables"),
+        code=estimator_sources("experiments.toy.problem", "runs.jobs", "runs.tables"),
     output:
         table=f"{RESULTS}/toy/t{{target}}/{{estimator}}/seeds{{first}}-{{last}}.csv",
     log:
@@ -48,7 +48,9 @@ rule train_toy:
 
 rule train_categorical_toy:
     input:
-        code=estimator_sources("problems.toy_categorical", "jobs", "tables"),
+        code=estimator_sources(
+            "experiments.toy.categorical", "runs.jobs", "runs.tables"
+        ),
     output:
         table=f"{RESULTS}/toy/categorical/{{estimator}}/seeds{{first}}-{{last}}.csv",
     log:
@@ -76,7 +78,7 @@ rule train_categorical_toy:
 
 rule tune_relaxation:
     input:
-        code=estimator_sources("problems.toy", "jobs", "tables"),
+        code=estimator_sources("experiments.toy.problem", "runs.jobs", "runs.tables"),
     output:
         table=f"{RESULTS}/toy/t{{target}}/{{estimator}}/relaxation_seeds{{first}}-{{last}}.csv",
     log:
@@ -97,3 +99,76 @@ rule tune_relaxation:
         surrogate=surrogate_settings("toy"),
     script:
         "../scripts/tune_relaxation.py"
+
+
+rule figure_1:
+    input:
+        toy=toy_tables,
+        categorical=categorical_tables,
+        code=figure_sources("toy.figures"),
+    output:
+        **figure_outputs("fig1_toy_training", "Toy problem", "training"),
+    log:
+        f"{LOGS}/figures/fig1_toy_training.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig1_toy_training.tsv"
+    localrule: True  # seconds each: on a cluster figures are drawn where snakemake runs
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        figure="toy.figures.fig1_toy_training",
+    script:
+        "../scripts/plot.py"
+
+
+use rule figure_1 as figure_2 with:
+    input:
+        toy=toy_tables,
+        relaxation=relaxation_tables,
+        categorical=categorical_tables,
+        code=figure_sources("toy.figures"),
+    output:
+        **figure_outputs(
+            "fig2_toy_variance_relaxation", "Toy problem", "variance and relaxation"
+        ),
+    log:
+        f"{LOGS}/figures/fig2_toy_variance_relaxation.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig2_toy_variance_relaxation.tsv"
+    params:
+        figure="toy.figures.fig2_toy_variance_relaxation",
+
+
+rule table_toy:
+    input:
+        toy=toy_tables,
+        categorical=categorical_tables,
+        code=table_sources("toy.summary"),
+    output:
+        **table_outputs("toy", "Toy problem", "final values"),
+    log:
+        f"{LOGS}/tables/toy.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/toy.tsv"
+    localrule: True
+    conda:
+        "../../envs/relax.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        summary="toy.summary",
+    script:
+        "../scripts/summarise.py"
+
+
+# For `all`, the report and the ledger of claims.
+FIGURES_MADE += [rules.figure_1.output, rules.figure_2.output]
+TABLES_MADE += [rules.table_toy.output]
+RESULTS_MADE += [toy_tables, categorical_tables, relaxation_tables]
+CLAIMS["toy"] = {"toy": toy_tables}

@@ -45,7 +45,11 @@ for rule_name, rates in RATE_GROUPS.items():
         input:
             images=f"{RESULTS}/data/{{dataset}}.npz",
             code=estimator_sources(
-                "problems.vae_training", "resume", "data", "jobs", "tables"
+                "experiments.vae.training",
+                "runs.resume",
+                "data.images",
+                "runs.jobs",
+                "runs.tables",
             ),
         output:
             tables=training_files(rates, "training.csv"),
@@ -96,10 +100,10 @@ rule measure_variance:
             f"{RESULTS}/{VAE_RUN}/checkpoint_{step}.pt" for step in CHECKPOINT_STEPS
         ],
         code=sources(
-            "problems.vae_variance",
-            "data",
-            "jobs",
-            "tables",
+            "experiments.vae.variance",
+            "data.images",
+            "runs.jobs",
+            "runs.tables",
             *(
                 REGISTRY[name].module.removeprefix("relax.")
                 for name in VAE["estimators"]
@@ -139,10 +143,10 @@ rule midtraining:
         images=f"{RESULTS}/data/{{dataset}}.npz",
         checkpoint=f"{RESULTS}/{VAE_RUN}/checkpoint_{HALFWAY}.pt",
         code=sources(
-            "problems.vae_midtraining",
-            "data",
-            "jobs",
-            "tables",
+            "experiments.vae.midtraining",
+            "data.images",
+            "runs.jobs",
+            "runs.tables",
             *(f"estimators.{name}" for name in ("rebar", "relax", "nvil")),
         ),
     output:
@@ -178,7 +182,9 @@ rule pictures:
     input:
         images=f"{RESULTS}/data/{{dataset}}.npz",
         best_model=f"{RESULTS}/{VAE_RUN}/best.pt",
-        code=sources("problems.vae_pictures", "data", "jobs", "tables"),
+        code=sources(
+            "experiments.vae.pictures", "data.images", "runs.jobs", "runs.tables"
+        ),
     output:
         table=f"{RESULTS}/{VAE_RUN}/pictures.csv",
     log:
@@ -195,3 +201,118 @@ rule pictures:
         latents=VAE["latents"],
     script:
         "../scripts/pictures.py"
+
+
+use rule figure_1 as figure_3 with:
+    input:
+        training=training_tables,
+        code=figure_sources("vae.figures"),
+    output:
+        **figure_outputs("fig3_vae_training", "Discrete VAE", "training"),
+    log:
+        f"{LOGS}/figures/fig3_vae_training.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig3_vae_training.tsv"
+    params:
+        figure="vae.figures.fig3_vae_training",
+
+
+use rule figure_1 as figure_4 with:
+    input:
+        training=training_tables,
+        variance=variance_tables,
+        code=figure_sources("vae.figures"),
+    output:
+        **figure_outputs("fig4_vae_variance", "Discrete VAE", "gradient variance"),
+    log:
+        f"{LOGS}/figures/fig4_vae_variance.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig4_vae_variance.tsv"
+    params:
+        figure="vae.figures.fig4_vae_variance",
+
+
+use rule figure_1 as figure_5 with:
+    input:
+        training=training_tables,
+        midtraining=midtraining_tables,
+        code=figure_sources("vae.figures"),
+    output:
+        **figure_outputs(
+            "fig5_vae_midtraining", "Discrete VAE", "halfway through training"
+        ),
+    log:
+        f"{LOGS}/figures/fig5_vae_midtraining.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig5_vae_midtraining.tsv"
+    params:
+        figure="vae.figures.fig5_vae_midtraining",
+
+
+use rule figure_1 as figure_12 with:
+    input:
+        pictures=picture_tables,
+        code=figure_sources("vae.picture_figures"),
+    output:
+        **figure_outputs(
+            "fig12_vae_pictures", "Discrete VAE", "reconstructions and samples"
+        ),
+    log:
+        f"{LOGS}/figures/fig12_vae_pictures.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig12_vae_pictures.tsv"
+    params:
+        figure="vae.picture_figures.fig12_vae_pictures",
+
+
+use rule table_toy as table_vae with:
+    input:
+        training=training_tables,
+        best=best_tables,
+        code=table_sources("vae.summary"),
+    output:
+        **table_outputs("vae", "Discrete VAE", "best ELBOs"),
+    log:
+        f"{LOGS}/tables/vae.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/vae.tsv"
+    params:
+        summary="vae.summary",
+
+
+use rule table_toy as table_midtraining with:
+    input:
+        training=training_tables,
+        midtraining=midtraining_tables,
+        code=table_sources("vae.midtraining_summary"),
+    output:
+        **table_outputs("midtraining", "Discrete VAE", "halfway through training"),
+    log:
+        f"{LOGS}/tables/midtraining.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/midtraining.tsv"
+    params:
+        summary="vae.midtraining_summary",
+
+
+# For `all`, the report and the ledger of claims.
+FIGURES_MADE += [
+    rules.figure_3.output,
+    rules.figure_4.output,
+    rules.figure_5.output,
+    rules.figure_12.output,
+]
+TABLES_MADE += [rules.table_vae.output, rules.table_midtraining.output]
+RESULTS_MADE += [
+    training_tables,
+    best_tables,
+    variance_tables,
+    midtraining_tables,
+    picture_tables,
+    expand(f"{RESULTS}/data/{{dataset}}.npz", dataset=VAE["datasets"]),
+]
+CLAIMS["vae"] = {
+    "training": training_tables,
+    "variance": variance_tables,
+    "midtraining": midtraining_tables,
+}

@@ -1,8 +1,8 @@
 """Compute the tables of the optimal relaxation, one latent and two."""
 
-from relax.jobs import job
-from relax.problems.theory import TheorySettings, all_tables
-from relax.tables import write_table
+from relax.experiments.theory.tables import TheorySettings, all_tables
+from relax.runs.jobs import job
+from relax.runs.tables import write_table
 
 
 def main(snakemake):

@@ -1,8 +1,8 @@
 """Fetch one file of a data set: from the mirror, its address, or a local path."""
 
-from relax.datasets import data_sets
-from relax.downloads import fetch
-from relax.jobs import job
+from relax.data.datasets import data_sets
+from relax.data.downloads import fetch
+from relax.runs.jobs import job
 
 
 def main(snakemake):

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from relax.claims.table import for_people, judge_claims
-from relax.jobs import job
-from relax.tables import read_named, read_tables, write_markdown, write_table
+from relax.experiments.claims import for_people, judge_claims
+from relax.runs.jobs import job
+from relax.runs.tables import read_named, read_tables, write_markdown, write_table
 
 
 def main(snakemake):
     with job(snakemake.log[0]):
         tables = read_named(snakemake.input, without=("theory", "code"))
         tables |= {Path(path).stem: read_tables(path) for path in snakemake.input.theory}
-        table = judge_claims(tables)
+        table = judge_claims(tables, snakemake.params.experiments)
         write_table(table, snakemake.output.csv)
         write_markdown(for_people(table), snakemake.output.md)
 

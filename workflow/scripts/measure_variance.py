@@ -1,10 +1,10 @@
 """Measure every estimator's gradient variance at the checkpoints of one training run."""
 
-from relax.data import load_images
-from relax.jobs import job
-from relax.problems.vae_trainer import VAESettings
-from relax.problems.vae_variance import MeasureSettings, measure_variance
-from relax.tables import write_table
+from relax.data.images import load_images
+from relax.experiments.vae.trainer import VAESettings
+from relax.experiments.vae.variance import MeasureSettings, measure_variance
+from relax.runs.jobs import job
+from relax.runs.tables import write_table
 
 
 def main(snakemake):

@@ -1,10 +1,10 @@
 """Optimise the gradient's variance alone, at a checkpoint halfway through a training run."""
 
-from relax.data import load_images
-from relax.jobs import job
-from relax.problems.vae_midtraining import MidtrainingSettings, optimise_variance
-from relax.problems.vae_trainer import VAESettings
-from relax.tables import write_table
+from relax.data.images import load_images
+from relax.experiments.vae.midtraining import MidtrainingSettings, optimise_variance
+from relax.experiments.vae.trainer import VAESettings
+from relax.runs.jobs import job
+from relax.runs.tables import write_table
 
 
 def main(snakemake):

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from relax.jobs import job
-from relax.provenance import provenance
-from relax.tables import write_markdown, write_table
+from relax.runs.jobs import job
+from relax.runs.provenance import provenance
+from relax.runs.tables import write_markdown, write_table
 
 
 def main(snakemake):

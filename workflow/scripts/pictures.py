@@ -1,10 +1,10 @@
 """Tabulate images, their reconstructions and samples of a trained model."""
 
-from relax.data import load_images
-from relax.jobs import job
-from relax.problems.vae_pictures import pictures
-from relax.problems.vae_trainer import VAESettings
-from relax.tables import write_table
+from relax.data.images import load_images
+from relax.experiments.vae.pictures import pictures
+from relax.experiments.vae.trainer import VAESettings
+from relax.runs.jobs import job
+from relax.runs.tables import write_table
 
 
 def main(snakemake):

@@ -2,15 +2,15 @@
 
 from importlib import import_module
 
-from relax.figures.style import save
-from relax.jobs import job
-from relax.tables import read_named
+from relax.presentation.style import save
+from relax.runs.jobs import job
+from relax.runs.tables import read_named
 
 
 def main(snakemake):
     with job(snakemake.log[0]):
-        module, function = snakemake.params.figure.split(".")
-        draw = getattr(import_module(f"relax.figures.{module}"), function)
+        module, function = snakemake.params.figure.rsplit(".", 1)
+        draw = getattr(import_module(f"relax.experiments.{module}"), function)
         save(draw(**read_named(snakemake.input)), snakemake.output)
 
 

@@ -1,7 +1,7 @@
 """Prepare a data set from its files."""
 
-from relax.jobs import job
-from relax.preparation import prepare
+from relax.data.preparation import prepare
+from relax.runs.jobs import job
 
 
 def main(snakemake):

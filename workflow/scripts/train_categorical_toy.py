@@ -1,9 +1,9 @@
 """Train the categorical toy: one estimator, a range of seeds."""
 
-from relax.jobs import job
-from relax.problems.toy import train
-from relax.problems.toy_categorical import CategoricalSettings
-from relax.tables import write_table
+from relax.experiments.toy.categorical import CategoricalSettings
+from relax.experiments.toy.problem import train
+from relax.runs.jobs import job
+from relax.runs.tables import write_table
 
 
 def main(snakemake):

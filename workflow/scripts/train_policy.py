@@ -1,9 +1,9 @@
 """Train a policy: one task, estimator and pair of learning rates, a range of seeds."""
 
-from relax.jobs import job
-from relax.problems.control_training import ControlSettings, train
-from relax.resume import Unfinished
-from relax.tables import write_table
+from relax.experiments.control.training import ControlSettings, train
+from relax.runs.jobs import job
+from relax.runs.resume import Unfinished
+from relax.runs.tables import write_table
 
 
 def main(snakemake):

@@ -1,8 +1,8 @@
 """Train the toy problem: one target, one estimator, a range of seeds."""
 
-from relax.jobs import job
-from relax.problems.toy import ToySettings, train
-from relax.tables import write_table
+from relax.experiments.toy.problem import ToySettings, train
+from relax.runs.jobs import job
+from relax.runs.tables import write_table
 
 
 def main(snakemake):

@@ -1,11 +1,11 @@
 """Train a discrete VAE: one data set, model and estimator, its learning rates, a range of seeds."""
 
-from relax.data import load_images
-from relax.jobs import job
-from relax.problems.vae_trainer import VAESettings
-from relax.problems.vae_training import train
-from relax.resume import Unfinished
-from relax.tables import write_parts
+from relax.data.images import load_images
+from relax.experiments.vae.trainer import VAESettings
+from relax.experiments.vae.training import train
+from relax.runs.jobs import job
+from relax.runs.resume import Unfinished
+from relax.runs.tables import write_parts
 
 
 def main(snakemake):

@@ -1,8 +1,8 @@
 """Tune a relaxation at a fixed θ, and tabulate it over the noise u."""
 
-from relax.jobs import job
-from relax.problems.toy import ToySettings, tune_relaxations
-from relax.tables import write_table
+from relax.experiments.toy.problem import ToySettings, tune_relaxations
+from relax.runs.jobs import job
+from relax.runs.tables import write_table
 
 
 def main(snakemake):

@@ -7,6 +7,6 @@ al., 2018, compare with.
 """
 
 from relax.estimators.formula import Estimator
-from relax.surrogates import ValueFunction
+from relax.surrogates.baselines import ValueFunction
 
 ESTIMATOR = Estimator(surrogate=ValueFunction)

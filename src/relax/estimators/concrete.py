@@ -4,7 +4,7 @@ The reparameterization gradient of f(σ(z/λ)) at a fixed temperature λ; biased
 """
 
 from relax.estimators.formula import Estimator, pathwise_estimate
-from relax.surrogates import RelaxedCost
+from relax.surrogates.relaxed_cost import RelaxedCost
 
 
 def fixed_relaxation(spec, generators):

@@ -9,7 +9,7 @@ the caller's logits receive no gradient by stealth (they are detached on entry).
 estimate of d E[f(b)] / d logits for every sample, so its mean over samples estimates the gradient
 and its variance comes free. Where grad mode is on it carries a graph to the surrogate's parameters
 φ, which the estimator's objective descends, and through c to whatever the cost is made of: take
-the gradient in φ by name (`relax.training.learn_surrogates`).
+the gradient in φ by name (`relax.estimators.learning.learn_surrogates`).
 
 What the latents are says the `relaxation`: Bernoulli, categorical or Gaussian. Shapes are written
 for Bernoulli latents; for one categorical variable "latent" reads "outcome", and for Gaussians the
@@ -18,9 +18,9 @@ logits and the gradient hold means and log standard deviations, [replica, batch,
 The cost `f` maps b, or a relaxed value in [0, 1], of shape [replica, batch, latent] to
 [replica, batch]. It is a function of b alone; where f depends on θ directly as well, the caller
 adds ∂f/∂θ. A cost with further stochastic layers behind b draws them itself; it then has two more
-methods, `relaxed` and `mean_field`, that say how, and give the slope with the value
-(`relax.problems.vae.LayerCost`). So may any cost that knows its derivatives. One that gains from
-knowing b before c is evaluated may have a method `expect`.
+methods, `relaxed` and `mean_field`, that say how, and give the slope with the value. So may any
+cost that knows its derivatives. One that gains from knowing b before c is evaluated may have a
+method `expect`.
 """
 
 from collections.abc import Callable
@@ -30,10 +30,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from relax.closed_forms import differentiable
-from relax.relaxations import BERNOULLI, Bernoulli
-from relax.surrogates import SurrogateSpec, ZeroSurrogate
-from relax.variance import variance_objective
+from relax.estimators.variance import variance_objective
+from relax.relaxations.bernoulli import BERNOULLI, Bernoulli
+from relax.surrogates.base import SurrogateSpec, ZeroSurrogate
+from relax.surrogates.closed_forms import differentiable
 
 
 class Estimate(NamedTuple):

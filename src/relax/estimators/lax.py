@@ -1,11 +1,13 @@
 """LAX (Grathwohl et al., 2018): the formula for continuous b, with c(b, s) = V(s) + r(b, s).
 
 V is learned by regression on the costs, the network r by descending the variance. b is its own
-relaxation (`relax.gaussian`), so that g = [f(b) - c(b, s)] ∂ log p(b) + ∂c(b, s).
+relaxation (`relax.relaxations.gaussian`), so that g = [f(b) - c(b, s)] ∂ log p(b) + ∂c(b, s).
 """
 
 from relax.estimators.formula import Estimator
-from relax.surrogates import Network, Sum, ValueFunction
+from relax.surrogates.base import Sum
+from relax.surrogates.baselines import ValueFunction
+from relax.surrogates.network import Network
 
 
 def value_and_network(spec, generators):

@@ -16,10 +16,10 @@ in the standard deviation. The scale η is learned by descending the variance.
 import torch
 from torch import nn
 
-from relax.closed_forms import differentiate
 from relax.estimators.formula import Estimate, Estimator, expect
-from relax.relaxations import BERNOULLI
-from relax.surrogates import Surrogate
+from relax.relaxations.bernoulli import BERNOULLI
+from relax.surrogates.base import Surrogate
+from relax.surrogates.closed_forms import differentiate
 
 
 class TaylorExpansion(Surrogate):

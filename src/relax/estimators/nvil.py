@@ -9,6 +9,6 @@ so that the estimate keeps its mean (Adam, which forgets a gradient's scale, see
 """
 
 from relax.estimators.formula import Estimator, least_squares
-from relax.surrogates import Baseline
+from relax.surrogates.baselines import Baseline
 
 ESTIMATOR = Estimator(surrogate=Baseline, objective=least_squares)

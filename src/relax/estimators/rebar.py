@@ -1,7 +1,7 @@
 """REBAR (Tucker et al., 2017): the formula with c(z) = η f(σ(z/λ)); η and λ are learned."""
 
 from relax.estimators.formula import Estimator
-from relax.surrogates import RelaxedCost
+from relax.surrogates.relaxed_cost import RelaxedCost
 
 
 def learned_relaxation(spec, generators):

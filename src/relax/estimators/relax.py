@@ -5,7 +5,9 @@ The network stands alone where f is a black box, or is added to REBAR's relaxati
 """
 
 from relax.estimators.formula import Estimator
-from relax.surrogates import Network, RelaxedCost, Sum
+from relax.surrogates.base import Sum
+from relax.surrogates.network import Network
+from relax.surrogates.relaxed_cost import RelaxedCost
 
 
 def network_surrogate(spec, generators):

@@ -1,0 +1,41 @@
+"""The gradient in φ of an estimator's objective."""
+
+import torch
+
+from relax.estimators.formula import least_variance
+
+
+def learn_surrogates(estimator, surrogates, estimates):
+    """Give φ the gradient of the estimator's objective, and show the costs to the surrogates.
+
+    `torch.autograd.grad` names φ, so nothing leaks into the model: g depends on the decoder's
+    weights too, through c(z) = η f(σ(z/λ)), and a plain `.backward()` would reach them.
+
+    Args:
+        estimator: `Estimator`, whose objective each surrogate descends.
+        surrogates: modules, whose parameters are φ.
+        estimates: one `Estimate` a surrogate, made with it and with its graph.
+    """
+    parameters = [p for s in surrogates for p in s.learned_parameters()]
+    if parameters:
+        for parameter, g in _objective_gradients(estimator, parameters, estimates):
+            parameter.grad = g
+    for surrogate, estimate in zip(surrogates, estimates, strict=True):
+        surrogate.observe(estimate.cost.detach())
+
+
+def _objective_gradients(estimator, parameters, estimates):
+    """Pairs of a parameter and the derivative in it of the estimator's objective."""
+    if estimator.objective is not least_variance:
+        objectives = [estimator.objective(estimate).sum() for estimate in estimates]
+        return zip(parameters, torch.autograd.grad(objectives, parameters), strict=True)
+    # ∂(Σ g² / batch) = Σ (2 g / batch) ∂g, without a tape through the sum.
+    outputs = [estimate.gradient for estimate in estimates]
+    weights = [g.detach() * (2 / g.shape[-2]) for g in outputs]
+    written_out = [estimate.derivatives_in_surrogate() for estimate in estimates]
+    if all(written_out):
+        found = {}
+        for derivatives, weight in zip(written_out, weights, strict=True):
+            found |= derivatives(weight)
+        return [(parameter, found[parameter]) for parameter in parameters]
+    return zip(parameters, torch.autograd.grad(outputs, parameters, weights), strict=True)

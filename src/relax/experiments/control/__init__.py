@@ -1,0 +1,1 @@
+"""Reinforcement learning (published version, section 3.3)."""

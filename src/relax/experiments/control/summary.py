@@ -1,0 +1,139 @@
+"""Summary of reinforcement learning: how soon a task is solved, beside the published numbers."""
+
+import numpy as np
+import pandas as pd
+
+from relax.presentation.common import count, in_registry_order, label, log_variance
+from relax.presentation.published import EPISODES_TO_SOLVE
+
+WINDOW = 100  # episodes: a task is solved where their mean reward is above its threshold
+RATES = ["learning_rate", "surrogate_learning_rate"]
+RUN = ["environment", "task", "estimator"]
+
+
+def select_rates(training):
+    """For each task and estimator, the rows of the pair of rates with the most reward.
+
+    That is the mean reward an episode, weighted by its frames: the area under the curve of reward
+    against frames; its mean over seeds.
+    """
+    training = training.assign(frames=frames_of(training))
+    training["weighted"] = training.reward * training.frames
+    sums = training.groupby([*RUN, *RATES, "seed"])[["weighted", "frames"]].sum()
+    area = (sums.weighted / sums.frames).groupby([*RUN, *RATES]).mean()
+    chosen = area.groupby(RUN).idxmax()
+    keys = [*RUN, *RATES]
+    return training.drop(columns="weighted").set_index(keys).loc[list(chosen)].reset_index()
+
+
+def frames_of(training):
+    """Frames of each episode."""
+    before = training.groupby([*RUN, *RATES, "seed"]).frame.shift(fill_value=0)
+    return training.frame - before
+
+
+def solved_at(training):
+    """When each run solves its task: the end of the first `WINDOW` episodes good enough.
+
+    Returns:
+        Columns environment, task, estimator, seed, episodes and frames (until then; NaN for a run
+        that never does), lived (its episodes in all).
+    """
+    rows = []
+    for keys, run in training.groupby([*RUN, "seed"]):
+        mean = run.reward.rolling(WINDOW).mean()
+        good = run[mean > run.solved]
+        first = (good.episode.iloc[0], good.frame.iloc[0]) if len(good) else (np.nan, np.nan)
+        rows.append((*keys, *first, run.episode.max()))
+    return pd.DataFrame(rows, columns=[*RUN, "seed", "episodes", "frames", "lived"])
+
+
+def run_log_variance(training):
+    """Mean of each run's log-variances: columns environment, task, estimator, seed, log."""
+    measured = training[training.gradient_variance.notna()]
+    measured = measured.assign(log=log_variance(measured.gradient_variance))
+    return measured.groupby([*RUN, "seed"], as_index=False)["log"].mean()
+
+
+def summarise(policies):
+    """When each task is solved, mean and standard error over seeds (columns `_se`).
+
+    Args:
+        policies: rows of `results/rl/**/training.csv`; of each estimator the pair of learning
+            rates with the most reward counts.
+
+    Columns: environment, task, estimator, learning_rate, surrogate_learning_rate, noise, seeds,
+    frames (that each seed trained for, at least), episodes (mean); solved_seeds: how many seeds
+    solve the task, and over them episodes_to_solve and frames_to_solve; final_reward: mean over the
+    last 100 episodes; log_variance: of the policy gradient, mean over the run's measurements;
+    published_episodes_to_solve, published_se.
+    """
+    training = select_rates(policies)
+    keys = [*RUN, *RATES, "noise"]
+    last = training.groupby([*keys, "seed"]).tail(WINDOW)
+    solved = solved_at(training).groupby(RUN, as_index=False)
+    log = run_log_variance(training).groupby(RUN, as_index=False)
+    frames = training.groupby([*keys, "seed"], as_index=False).agg(
+        frames=("frame", "max"), episodes=("episode", "max")
+    )
+    reward = last.groupby([*keys, "seed"], as_index=False).reward.mean()
+    rows = frames.groupby(keys, as_index=False).agg(
+        seeds=("seed", "nunique"), frames=("frames", "min"), episodes=("episodes", "mean")
+    )
+    rows = rows.merge(
+        solved.agg(
+            solved_seeds=("episodes", "count"),
+            episodes_to_solve=("episodes", "mean"),
+            episodes_to_solve_se=("episodes", "sem"),
+            frames_to_solve=("frames", "mean"),
+            frames_to_solve_se=("frames", "sem"),
+        ),
+        on=RUN,
+    )
+    rows = rows.merge(
+        reward.groupby(keys, as_index=False).agg(
+            final_reward=("reward", "mean"), final_reward_se=("reward", "sem")
+        ),
+        on=keys,
+    )
+    rows = rows.merge(
+        log.agg(log_variance=("log", "mean"), log_variance_se=("log", "sem")), on=RUN, how="left"
+    )
+    pairs = [published(row.environment, row.estimator) for row in rows.itertuples()]
+    rows["published_episodes_to_solve"] = [mean for mean, _ in pairs]
+    rows["published_se"] = [error for _, error in pairs]
+    return in_registry_order(rows, *RUN)
+
+
+def published(environment, estimator):
+    """Episodes to solve as published, and their standard error; NaN where there are none."""
+    return EPISODES_TO_SOLVE.get((environment.split("-")[0], estimator), (np.nan, np.nan))
+
+
+def for_people(table):
+    """`summarise_rl`'s table with few and short columns, as text, for Markdown."""
+    rows = list(table.itertuples())
+
+    def mean_se(mean, error, digits=0):
+        if pd.isna(mean):
+            return ""
+        return f"{mean:,.{digits}f}" + ("" if pd.isna(error) else f" ± {error:,.{digits}f}")
+
+    return pd.DataFrame(
+        {
+            "environment": table.environment,
+            "estimator": [label(row.estimator) for row in rows],
+            "rates": [f"{r.learning_rate:g}, {r.surrogate_learning_rate:g}" for r in rows],
+            "solved": [f"{row.solved_seeds} of {count(row.seeds, 'seed')}" for row in rows],
+            "episodes to solve": [
+                mean_se(row.episodes_to_solve, row.episodes_to_solve_se) for row in rows
+            ],
+            "published": [
+                mean_se(row.published_episodes_to_solve, row.published_se) for row in rows
+            ],
+            "frames to solve": [mean_se(r.frames_to_solve, r.frames_to_solve_se) for r in rows],
+            "final reward": [mean_se(r.final_reward, r.final_reward_se, 1) for r in rows],
+            "log-variance": [mean_se(r.log_variance, r.log_variance_se, 2) for r in rows],
+            "scale": [f"{count(r.seeds, 'seed')}, {r.frames:,} frames" for r in rows],
+        }
+    )

@@ -1,0 +1,327 @@
+"""Training policies: an update after every episode, or every batch of them, seeds side by side."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from relax.errors import ConfigError, Interrupted
+from relax.estimators.learning import learn_surrogates
+from relax.estimators.registry import REGISTRY, load_estimator
+from relax.experiments.control.environments import Lane, Spaces, live, make
+from relax.experiments.control.evaluation import Measurement, show
+from relax.experiments.control.problem import (
+    Policy,
+    entropy_gradient,
+    policy_gradient,
+    set_gradient,
+)
+from relax.numerics.finite import check_finite
+from relax.numerics.optimizers import RMSProp, adam
+from relax.numerics.replicas import parameter_generators
+from relax.runs.checkpoints import save_checkpoint
+from relax.runs.progress import progress
+from relax.runs.resume import stoppable
+from relax.runs.tables import labelled
+from relax.surrogates.base import SurrogateSpec
+from relax.surrogates.baselines import ValueFunction
+
+# As in the A2C that the paper builds on: RMSProp forgets at the rate .01, and ε is 1e-5.
+OPTIMIZERS = {
+    "rmsprop": lambda parameters, rate: RMSProp(parameters, rate, epsilon=1e-5),
+    "adam": lambda parameters, rate: adam([(parameters, rate)]),
+}
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A network's hidden layers."""
+
+    hidden: tuple[int, ...] = (10, 10)
+    activation: str = "relu"
+
+    @classmethod
+    def of(cls, block):
+        """From a block of the configuration."""
+        return cls(tuple(block["hidden"]), block["activation"])
+
+
+@dataclass(frozen=True)
+class ControlSettings:
+    """Settings of a run, as the configuration names them (`rl.environments:` in config.yaml)."""
+
+    task: str
+    id: str
+    estimator: str
+    learning_rate: float
+    surrogate_learning_rate: float
+    seeds: range
+    frames: int = 250_000
+    episode_steps: int | None = None
+    batch_frames: int = 1
+    discount: float = 0.99
+    entropy_weight: float = 0.01
+    optimizer: str = "rmsprop"
+    noise: str = "independent"
+    value_updates: int = 1
+    surrogate_updates: int = 1
+    measure_every: int = 100
+    fresh_episodes: int = 100
+    solved: float = np.nan  # of no effect on the run: the tables carry it to figures and claims
+    policy: Hidden = Hidden()
+    surrogate: Hidden = Hidden()
+
+    @classmethod
+    def of(cls, wildcards, environment):
+        """From a workflow rule's wildcards and the environment's block of the configuration."""
+        kept = {name: value for name, value in environment.items() if name in cls.__annotations__}
+        networks = {name: Hidden.of(environment[name]) for name in ("policy", "surrogate")}
+        return cls(
+            task=wildcards.task,
+            estimator=wildcards.estimator,
+            learning_rate=float(wildcards.learning_rate),
+            surrogate_learning_rate=float(wildcards.surrogate_learning_rate),
+            seeds=range(int(wildcards.first), int(wildcards.last) + 1),
+            **kept | networks,
+        )
+
+    @property
+    def labels(self):
+        """The columns that say which run the rows of a table are of."""
+        names = ("task", "estimator", "learning_rate", "surrogate_learning_rate", "noise", "solved")
+        return {"environment": self.id} | {name: getattr(self, name) for name in names}
+
+
+class Trainer:
+    """A policy, its surrogate and their optimisers; one `update` after the other.
+
+    Raises:
+        ConfigError: the environment cannot be made, or the estimator does not take its actions.
+    """
+
+    def __init__(self, settings):
+        self.settings, seeds = settings, settings.seeds
+        self.environments = [make(settings.id, settings.episode_steps) for _ in seeds]
+        self.spaces = spaces = Spaces(self.environments[0])
+        takes = REGISTRY[settings.estimator].actions
+        if takes not in (None, spaces.kind):
+            able = [n for n, entry in REGISTRY.items() if entry.actions in (None, spaces.kind)]
+            able = ", ".join(n for n in able if "rl" in REGISTRY[n].sections)
+            raise ConfigError(
+                f"rl.environments.{settings.task}.estimators: '{settings.estimator}' takes "
+                f"{takes} actions, and those of {settings.id} are {spaces.kind}; allowed here: "
+                f"{able}"
+            )
+        generators = parameter_generators(seeds)
+        self.policy = Policy(
+            spaces.observations,
+            spaces.actions,
+            spaces.kind == "continuous",
+            settings.policy.hidden,
+            settings.policy.activation,
+            generators,
+        )
+        spec = SurrogateSpec(
+            latents=spaces.actions,
+            context=spaces.observations,
+            hidden=settings.surrogate.hidden,
+            activation=settings.surrogate.activation,
+            squash=False,
+            relaxation=spaces.relaxation,
+        )
+        self.estimator = load_estimator(settings.estimator)
+        self.surrogate = self.estimator.surrogate(spec, generators)
+        self.values = [m for m in self.surrogate.modules() if isinstance(m, ValueFunction)]
+        build, rate = OPTIMIZERS[settings.optimizer], settings.surrogate_learning_rate
+        learned = {
+            "policy": (list(self.policy.parameters()), settings.learning_rate),
+            "surrogate": (self.surrogate.learned_parameters(), rate),
+            "value": ([p for value in self.values for p in value.parameters()], rate),
+        }
+        self.optimizers = {
+            name: build(parameters, rate)
+            for name, (parameters, rate) in learned.items()
+            if parameters
+        }
+        self.learned = nn.ModuleDict({"policy": self.policy, "surrogate": self.surrogate})
+
+    def live(self, history):
+        """A batch for each seed that has frames left, none for the others; as `live` returns it."""
+        settings = self.settings
+        each = zip(
+            self.environments, settings.seeds, history.episodes, history.going(), strict=True
+        )
+        lanes = [Lane(made, seed, next_) if going else None for made, seed, next_, going in each]
+        return live(
+            self.policy,
+            self.spaces,
+            lanes,
+            settings.noise,
+            settings.discount,
+            settings.batch_frames,
+        )
+
+    def estimate(self, frames):
+        """The `Estimate` of the policy gradient."""
+        return policy_gradient(
+            self.estimator, self.surrogate, self.spaces.relaxation, self.policy, frames
+        )
+
+    def update(self, frames, step):
+        """Learn from frames that the policy has just lived.
+
+        The policy's gradient is made before its surrogate has seen the frames, so that c does not
+        depend on the samples which it corrects.
+
+        Raises:
+            NonFiniteError: the gradient stopped being finite.
+        """
+        settings = self.settings
+        estimate = self.estimate(frames)
+        gradient = estimate.gradient.detach().squeeze(1)
+        check_finite(
+            step=step, seeds=settings.seeds, estimator=settings.estimator, gradient=gradient
+        )
+        if settings.entropy_weight:
+            entropy = entropy_gradient(self.spaces.relaxation, self.policy, frames)
+            gradient = gradient - settings.entropy_weight * entropy
+        for repeat in range(settings.surrogate_updates if "surrogate" in self.optimizers else 0):
+            estimate = self.estimate(frames) if repeat else estimate
+            learn_surrogates(self.estimator, [self.surrogate], [estimate])
+            self.optimizers["surrogate"].step()
+        for _ in range(settings.value_updates if self.values else 0):
+            costs, seen = -frames.returns, frames.observations
+            errors = [value.error(seen, costs, frames.weight).sum() for value in self.values]
+            self.optimizers["value"].zero_grad()
+            sum(errors).backward()
+            self.optimizers["value"].step()
+        set_gradient(self.policy, gradient)
+        self.optimizers["policy"].step()
+
+    def state(self):
+        """Everything that the next update depends on, but for the counts of `History`."""
+        optimizers = {name: o.state_dict() for name, o in self.optimizers.items()}
+        return {"learned": self.learned.state_dict(), "optimizers": optimizers}
+
+    def load(self, state):
+        """Go back to a `state`."""
+        self.learned.load_state_dict(state["learned"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+
+
+class History:
+    """What the seeds have lived: their episodes and frames, and each one's policy at its end."""
+
+    COLUMNS = ("seed", "update", "episode", "frame", "reward", "gradient_variance")
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.updates, self.rows = 0, []
+        self.episodes, self.frames = ([0] * len(settings.seeds) for _ in range(2))
+        self.trained = [None] * len(settings.seeds)
+
+    def going(self):
+        """For each seed whether it has frames left."""
+        return [frames < self.settings.frames for frames in self.frames]
+
+    def count(self, ended, variance, policy):
+        """After an update: each seed's ended episodes, and the variance measured before it."""
+        self.updates += 1
+        for row, going in enumerate(self.going()):
+            measured = np.nan if variance is None else variance[row].item()
+            for episode in ended[row]:
+                self.episodes[row] += 1
+                self.frames[row] += episode.frames
+                numbers = (self.episodes[row], self.frames[row], episode.reward, measured)
+                self.rows.append((self.settings.seeds[row], self.updates, *numbers))
+                measured = np.nan
+            if going and not self.going()[row]:
+                parameters = policy.state_dict().items()
+                self.trained[row] = {name: p[row].clone() for name, p in parameters}
+
+    def policies(self):
+        """Each seed's policy as it was when its frames were used up, stacked: a state_dict."""
+        names = self.trained[0]
+        return {name: torch.stack([own[name] for own in self.trained]) for name in names}
+
+    def table(self):
+        """The table `training` of `train`, without the labels."""
+        table = pd.DataFrame(self.rows, columns=self.COLUMNS)
+        return table.sort_values(["seed", "episode"], ignore_index=True)
+
+    def note(self):
+        """What is worth reading in the log."""
+        last = {row[0]: row for row in self.rows[-20 * len(self.settings.seeds) :]}
+        return f"reward {np.mean([row[4] for row in last.values()]):.1f}"
+
+    def state(self):
+        """Everything, as tensors, numbers and containers."""
+        return {
+            "updates": self.updates,
+            "rows": self.rows,
+            "episodes": self.episodes,
+            "frames": self.frames,
+            "trained": self.trained,
+        }
+
+    def load(self, state):
+        """Go back to a `state`."""
+        vars(self).update(state)
+
+
+def train(settings, policy_path=None, log=None, unfinished=None):
+    """Train every seed for its frames; a seed that has used them up waits for the others.
+
+    With `unfinished`, a `relax.runs.resume.Unfinished`, the run saves its state there from time to
+    time and continues from what it finds, to the same last bit. The policies are written to
+    `policy_path`, each as it was when its frames were used up.
+
+    Returns two tidy tables with the columns environment, task, estimator, learning_rate,
+    surrogate_learning_rate, noise, solved (the mean reward of 100 episodes above which the task
+    counts as solved), seed, and
+
+    - training, one row an episode: update (whose frames the episode is of), episode, frame (both
+      counted at its end), reward (undiscounted), gradient_variance (of the policy gradient, before
+      the update, over `fresh_episodes`; empty where it was not measured);
+    - shown, one row a step of one more episode of each trained policy: step, observation_0, ...
+
+    Raises:
+        ConfigError: the environment cannot be made, or the estimator does not take its actions.
+        NonFiniteError: an observation, reward or gradient stopped being finite.
+        Interrupted: SIGTERM or Ctrl-C came, and the state is saved.
+    """
+    trainer, history = Trainer(settings), History(settings)
+    measure = Measurement(trainer)
+    start = 0
+    if unfinished and (state := unfinished.load()):
+        trainer.load(state["trainer"])
+        history.load(state["history"])
+        start = min(history.frames)
+    title = f"{settings.task} {settings.estimator}"
+    signals = stoppable() if unfinished else nullcontext(lambda: False)
+    with progress(title, settings.frames, log, start) as bar, signals as asked_to_stop:
+        while any(history.going()):
+            step, variance = history.updates, None
+            if step % settings.measure_every == 0:
+                variance = measure(step // settings.measure_every)
+            frames, ended = trainer.live(history)
+            trainer.update(frames, step + 1)
+            history.count(ended, variance, trainer.policy)
+            stop = asked_to_stop()  # once: a signal after this is for the next update
+            if unfinished and (unfinished.due() or stop):
+                states = {"trainer": trainer.state(), "history": history.state()}
+                unfinished.save(history.updates, {"step": history.updates, "kept": []} | states)
+            if stop:
+                raise Interrupted(
+                    f"interrupted after update {history.updates}; the same command goes on"
+                )
+            bar.advance(min(*history.frames, settings.frames) - bar.done, history.note())
+    policies = history.policies()
+    if policy_path:
+        save_checkpoint(policies, policy_path)
+    trainer.policy.load_state_dict(policies)
+    return labelled(history.table(), **settings.labels), labelled(show(trainer), **settings.labels)

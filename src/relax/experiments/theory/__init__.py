@@ -1,0 +1,1 @@
+"""The optimal relaxation, computed exactly for one latent and two."""

@@ -1,0 +1,186 @@
+"""Figures of the discrete VAE: training, and the variance of its gradient."""
+
+from matplotlib.lines import Line2D
+
+from relax.estimators.registry import REGISTRY
+from relax.experiments.vae.selection import (
+    best_of_rebar,
+    difference_to,
+    on_selected_path,
+    select_learning_rate,
+)
+from relax.presentation.common import count, log_variance
+from relax.presentation.style import draw_band, finish, new_figure, ordered
+
+DOT = {"marker": "o", "markersize": 3.5}
+GOAL = {"color": "#222222", "linewidth": 0.9, "dashes": (5, 3)}
+# RELAX with one surrogate or the other, in the table `midtraining`: what differs from its look.
+SURROGATES = {
+    "network": {"label": "RELAX, network alone", "dashes": (2, 1)},
+    "relaxed cost + network": {"label": "RELAX, added to REBAR's relaxation"},
+}
+
+
+def _scale(table, steps="iteration"):
+    rates = ", ".join(f"{rate:g}" for rate in sorted(table.learning_rate.unique()))
+    return (
+        f"{', '.join(sorted(table.dataset.unique()))}; {count(table.seed.nunique(), 'seed')}, "
+        f"{count(table.step.max(), steps)}, learning rate {rates}, "
+        f"{' and '.join(sorted(table.noise.unique()))} noise"
+    )
+
+
+def _panels(table, stacked=1, row_height=2.6):
+    """A figure with a row for each data set and a column for each model of the table.
+
+    Returns the figure, and for each data set and model `stacked` panels, one below the other, with
+    its rows of the table; the first panel has its title.
+    """
+    datasets, models = sorted(table.dataset.unique()), sorted(table.model.unique())
+    width = max(6.5, 3.1 * len(models) + 0.3)
+    figure, axes = new_figure(stacked * len(datasets), len(models), width, row_height)
+    cells = []
+    for row, dataset in enumerate(datasets):
+        for panels, model in zip(axes[stacked * row : stacked * (row + 1)].T, models, strict=True):
+            runs = table[(table.dataset == dataset) & (table.model == model)]
+            panels[0].set_title(f"{dataset}, {model}")
+            if runs.empty:
+                for panel in panels:
+                    panel.set_visible(False)
+            else:
+                cells.append((panels, runs))
+    return figure, cells
+
+
+def _label_columns(cells, *labels):
+    """Names of the vertical axes, once a row: on its first panel."""
+    for panels, _ in cells:
+        if panels[0].get_subplotspec().is_first_col():
+            for panel, label in zip(panels, labels, strict=True):
+                panel.set_ylabel(label)
+
+
+def _zoom(panel, low, high):
+    """Vertical limits with a little room around these."""
+    room = 0.05 * (high - low)
+    panel.set_ylim(low - room, high + room)
+
+
+def fig3_vae_training(training):
+    """Train and validation ELBO against epoch: a row of panels a data set, a column a model.
+
+    Below each the same curves again, at the height where half of the estimators end. Dashed:
+    REBAR's best validation ELBO, the mean over seeds of the best of each run.
+
+    Args:
+        training: rows of `results/vae/**/training.csv`; the learning rate with the best
+            validation ELBO is shown for each estimator.
+    """
+    training = select_learning_rate(training)
+    figure, cells = _panels(training, stacked=2, row_height=2.3)
+    handles = {}
+    for panels, runs in cells:
+        goal = best_of_rebar(runs)
+        for axes in panels:
+            for name in ordered(runs.estimator):
+                rows = runs[runs.estimator == name]
+                thin = {"linewidth": 0.7, "dashes": ()}  # a dash pattern this thin is a row of dots
+                draw_band(axes, rows, "valid_elbo", name, "epoch", "mean", **thin)
+                handles[name] = draw_band(axes, rows, "train_elbo", name, "epoch", "mean")
+            if not goal.empty:
+                axes.plot([0, runs.epoch.max()], [goal.mean()] * 2, **GOAL)
+            axes.set_xlim(0, runs.epoch.max())
+        whole, top = panels
+        # The first epochs are far below the rest: the axis begins where curves can be told apart.
+        late = runs.epoch >= 0.04 * runs.epoch.max()
+        elbos = runs[["train_elbo", "valid_elbo"]]  # the first is empty before an epoch is done
+        _zoom(whole, elbos[late].min().min(), elbos.max().max())
+        best = runs.groupby(["estimator", "seed"]).valid_elbo.max().groupby("estimator").mean()
+        distance = (best.max() - best).median()
+        _zoom(top, best.max() - max(distance, 0.3), elbos.max().max())
+        top.set_xlabel("epoch")
+    _label_columns(cells, "ELBO (nats an image)", "the same, enlarged")
+    handles = [handles[name] for name in ordered(handles)]
+    handles.append(Line2D([], [], color="#444444", linewidth=0.7, label="thin: validation"))
+    if "rebar" in set(training.estimator):
+        handles.append(Line2D([], [], label="REBAR's best validation ELBO", **GOAL))
+    title = "Discrete VAE: training and validation ELBO (mean over seeds; bands: range)"
+    return finish(figure, title, handles, _scale(training))
+
+
+def fig4_vae_variance(training, variance):
+    """Log-variance of the encoder's gradient against step, every estimator at the same checkpoints.
+
+    Below it, for the unbiased estimators within a factor e of the trajectory's own, the difference
+    to that one: seed by seed, since all share model, data and noise.
+
+    Args:
+        training: rows of `results/vae/**/training.csv`; chooses the trajectory's learning rate.
+        variance: rows of `results/vae/**/variance.csv`.
+    """
+    variance = on_selected_path(variance, training)
+    variance = variance.assign(log=log_variance(variance.encoder_variance))
+    (trajectory,) = variance.trajectory.unique()
+    variance["difference"] = difference_to(trajectory, variance, "log")
+    label = REGISTRY[trajectory].label
+    figure, cells = _panels(variance, stacked=2, row_height=2.2)
+    handles = {}
+    for (upper, lower), runs in cells:
+        for name in ordered(runs.estimator):
+            rows = runs[runs.estimator == name]
+            handles[name] = draw_band(upper, rows, "log", name, centre="mean", **DOT)
+        near = runs.groupby("estimator").difference.apply(lambda d: d.abs().median() < 1)
+        for name in ordered(name for name in near.index[near] if REGISTRY[name].unbiased):
+            rows = runs[runs.estimator == name]
+            draw_band(lower, rows, "difference", name, centre="mean", **DOT)
+        lower.set_xlabel("training step")
+        for panel in (upper, lower):
+            panel.xaxis.set_major_formatter("{x:,.0f}")
+    _label_columns(cells, "log-variance (natural log)", f"difference to {label}")
+    title = (
+        f"Discrete VAE: variance of the encoder's gradient at the same checkpoints\n"
+        f"(of training with {label}; mean over seeds; bands: range)"
+    )
+    handles = [handles[name] for name in ordered(handles)]
+    return finish(figure, title, handles, _scale(variance))
+
+
+def fig5_vae_midtraining(training, midtraining):
+    """Log-variance against updates of φ, the model frozen halfway through its training.
+
+    Below it, for the surrogates that end within a factor e of REBAR's, the difference to REBAR's,
+    seed by seed.
+
+    Args:
+        training: rows of `results/vae/**/training.csv`; chooses the trajectory's learning rate.
+        midtraining: rows of `results/vae/**/midtraining.csv`.
+    """
+    runs = on_selected_path(midtraining, training)
+    runs = runs.assign(log=log_variance(runs.encoder_variance))
+    runs["difference"] = difference_to("rebar", runs, "log")
+    figure, cells = _panels(runs, stacked=2, row_height=2.2)
+    handles = {}
+    for (upper, lower), own in cells:
+        last = own[own.step == own.step.max()]
+        distance = last.groupby("surrogate").difference.median().abs()
+        near = own[own.surrogate.isin(distance.index[distance < 1])]
+        for panel, column, shown in ((upper, "log", own), (lower, "difference", near)):
+            for (name, surrogate), rows in shown.groupby(["estimator", "surrogate"]):
+                look = SURROGATES.get(surrogate, {})
+                line = draw_band(panel, rows, column, name, centre="mean", **look)
+                handles[name, surrogate] = line
+            panel.xaxis.set_major_formatter("{x:,.0f}")
+        # The first updates change much: the lower axis is for what comes after them.
+        settled = near[near.step >= 0.1 * own.step.max()].difference
+        if settled.abs().max() > 0:
+            _zoom(lower, settled.min(), settled.max())
+        lower.set_xlabel("updates of the surrogate")
+    _label_columns(cells, "log-variance (natural log)", "difference to REBAR")
+    (trajectory,) = runs.trajectory.unique()
+    stops = " and ".join(f"{step:,}" for step in sorted(runs.checkpoint.unique()))
+    title = (
+        f"Discrete VAE, frozen at step {stops} of training with {REGISTRY[trajectory].label}:\n"
+        "variance while the surrogates are tuned (mean over seeds; bands: range)"
+    )
+    order = sorted(handles, key=lambda key: (list(REGISTRY).index(key[0]), key[1]))
+    return finish(figure, title, [handles[key] for key in order], _scale(runs, "update"))

@@ -1,0 +1,73 @@
+"""Pictures of what a trained VAE has learned: images, their reconstructions, and samples."""
+
+import pandas as pd
+import torch
+
+from relax.experiments.vae.model import DiscreteVAE
+from relax.experiments.vae.trainer import DTYPE
+from relax.experiments.vae.variance import load_model
+from relax.numerics.replicas import parameter_generators
+from relax.numerics.streams import NoiseStream
+from relax.relaxations.bernoulli import BERNOULLI
+from relax.runs.tables import labelled
+
+
+def reconstruct(model, x, noise):
+    """Pixel probabilities of p(x|b_1), b_1 ~ q(b_1|x): [replica, batch, pixel]."""
+    b = BERNOULLI.hard_sample(model.encode(0, x), noise)
+    return torch.sigmoid(model.decode(0, b))
+
+
+def sample(model, noise):
+    """Pixel probabilities of p(x|b_1), the latents drawn from the prior downwards.
+
+    Args:
+        noise: uniforms, one tensor [replica, batch, latent] a stochastic layer.
+    """
+    logits = model.prior_logits
+    for layer, u in reversed(list(enumerate(noise))):
+        logits = model.decode(layer, BERNOULLI.hard_sample(logits.expand_as(u), u))
+    return torch.sigmoid(logits)
+
+
+def pictures(settings, images, path, count=10):
+    """The first test images, their reconstructions, and as many samples, of the first seed's model.
+
+    Args:
+        settings: `VAESettings` of the run that wrote `path`.
+        images: `Images`.
+        path: the run's kept model.
+    Returns:
+        A tidy table, one row a pixel: dataset, model, estimator, learning_rate, seed, step (of
+        the kept model), kind ("data", "reconstruction" or "sample"), image, row, column, value
+        (the pixel, or its probability).
+
+    Raises:
+        DataError: the file cannot be read or is of another model.
+    """
+    seeds, (height, width) = settings.seeds, images.shape
+    generators = parameter_generators(seeds)
+    model = DiscreteVAE(settings.model, images.mean.to(DTYPE), settings.latents, generators)
+    steps = load_model(model, path)["step"]
+    layers, latents = len(model.encoders), settings.latents
+    x = images.test[:count].expand(len(seeds), -1, -1)
+    noise = NoiseStream(
+        seeds, "pictures", x.shape[1], (layers + 1) * latents, "coupled", DTYPE, block=1
+    )
+    first, *rest = noise(0).u.chunk(layers + 1, -1)
+    with torch.no_grad():
+        kinds = {
+            "data": x,
+            "reconstruction": reconstruct(model, x, first),
+            "sample": sample(model, rest),
+        }
+    shape = (x.shape[1], height, width)
+    pixels = pd.MultiIndex.from_product([range(n) for n in shape], names=["image", "row", "column"])
+    of = {"seed": seeds[0], "step": int(steps[0])}
+    tables = []
+    for kind, value in kinds.items():
+        table = pixels.to_frame(index=False).assign(value=value[0].flatten().numpy())
+        tables.append(labelled(table, **of, kind=kind))
+    names = ("dataset", "model", "estimator", "learning_rate")
+    labels = {name: settings.labels[name] for name in names}
+    return labelled(pd.concat(tables, ignore_index=True), **labels)

@@ -1,0 +1,112 @@
+"""Summary of the discrete VAE's training: its highest ELBOs, beside the published ones."""
+
+import numpy as np
+import pandas as pd
+
+from relax.experiments.vae.selection import RUN_KEYS, epochs_to_rebar, select_learning_rate
+from relax.presentation.common import count, in_registry_order, label
+from relax.presentation.published import EPOCHS_TO_REBAR, NEVER, TRAIN_ELBO, VALID_BOUND
+
+PROBLEM = RUN_KEYS[:-1]  # data set, model, estimator
+
+
+def summarise(training, best):
+    """Highest ELBOs in nats an image, mean and standard error over seeds (columns `_se`).
+
+    Args:
+        training: rows of `results/vae/**/training.csv`; of each estimator the learning rate with
+            the best validation ELBO counts.
+        best: rows of `results/vae/**/best.csv`: the model of each run that validates best.
+
+    Columns: dataset, model, estimator, learning_rate, noise, seeds, steps; best_train_elbo,
+    best_valid_elbo: the highest of each run; best_valid_bound, test_elbo, test_bound: of the model
+    that validates best, the bounds with `bound_samples` importance samples; published_train_elbo,
+    published_valid_bound. epochs_to_rebar: see `relax.experiments.vae.selection`, mean over the
+    seeds that get there; seeds_to_rebar: how many do; published_epochs_to_rebar: infinite where
+    the published run never does. Empty where there is nothing: no published number, no REBAR.
+    """
+    training = select_learning_rate(training)
+    keys = [*RUN_KEYS, "noise"]
+    runs = training.groupby([*keys, "seed"], as_index=False).agg(
+        steps=("step", "max"), train=("train_elbo", "max"), valid=("valid_elbo", "max")
+    )
+    rows = runs.groupby(keys, as_index=False).agg(
+        seeds=("seed", "nunique"),
+        steps=("steps", "max"),
+        best_train_elbo=("train", "mean"),
+        best_train_elbo_se=("train", "sem"),
+        best_valid_elbo=("valid", "mean"),
+        best_valid_elbo_se=("valid", "sem"),
+    )
+    kept = best.groupby(keys, as_index=False).agg(
+        best_valid_bound=("valid_bound", "mean"),
+        best_valid_bound_se=("valid_bound", "sem"),
+        bound_samples=("bound_samples", "max"),
+        test_elbo=("test_elbo", "mean"),
+        test_elbo_se=("test_elbo", "sem"),
+        test_bound=("test_bound", "mean"),
+        test_bound_se=("test_bound", "sem"),
+    )
+    epochs = epochs_to_rebar(training).groupby(PROBLEM, as_index=False)
+    epochs = epochs.agg(epochs_to_rebar=("epochs", "mean"), seeds_to_rebar=("epochs", "count"))
+    rows = rows.merge(kept, on=keys, how="left")
+    rows["published_train_elbo"] = _published(rows, TRAIN_ELBO)
+    rows["published_valid_bound"] = _published(rows, VALID_BOUND)
+    rows = rows.merge(epochs, on=PROBLEM, how="left")
+    rows["published_epochs_to_rebar"] = _published(rows, EPOCHS_TO_REBAR)
+    whole = ["bound_samples", "seeds_to_rebar"]  # counts, also where some are empty
+    rows[whole] = rows[whole].astype("Int64")
+    return in_registry_order(rows, *PROBLEM)
+
+
+def _published(rows, numbers):
+    problems = zip(*(rows[key] for key in PROBLEM), strict=True)
+    return [numbers.get(problem, np.nan) for problem in problems]
+
+
+def for_people(table):
+    """`summarise_vae`'s table with few and short columns, as text, for Markdown."""
+    rows = list(table.itertuples())
+    samples = " and ".join(str(n) for n in sorted(table.bound_samples.dropna().unique()))
+    return pd.DataFrame(
+        {
+            "data set": table.dataset,
+            "model": table.model,
+            "estimator": [label(row.estimator) for row in rows],
+            "rate": [f"{row.learning_rate:g}" for row in rows],
+            "training ELBO": _mean_se(table, "best_train_elbo"),
+            "published ELBO": [_short(row.published_train_elbo) for row in rows],
+            "validation ELBO": _mean_se(table, "best_valid_elbo"),
+            f"validation bound ({samples})": _mean_se(table, "best_valid_bound"),
+            "published bound": [_short(row.published_valid_bound) for row in rows],
+            f"test bound ({samples})": _mean_se(table, "test_bound"),
+            "epochs to REBAR's best": [_epochs(row) for row in rows],
+            "published epochs": [_published_epochs(row) for row in rows],
+            "scale": [f"{count(row.seeds, 'seed')}, {row.steps:,} steps" for row in rows],
+        }
+    )
+
+
+def _short(value, digits=2):
+    return "" if pd.isna(value) else f"{value:.{digits}f}"
+
+
+def _mean_se(table, column):
+    """As "-20.10 ± 0.03"; without the error where one seed gives none."""
+    pairs = zip(table[column], table[column + "_se"], strict=True)
+    return [_short(mean) + ("" if pd.isna(se) else f" ± {se:.2f}") for mean, se in pairs]
+
+
+def _epochs(row):
+    if pd.isna(row.seeds_to_rebar):
+        return ""
+    if row.seeds_to_rebar == 0:
+        return "never"
+    whole = row.seeds_to_rebar == row.seeds
+    some = "" if whole else f" ({row.seeds_to_rebar} of {row.seeds} seeds)"
+    return f"{row.epochs_to_rebar:.0f}{some}"
+
+
+def _published_epochs(row):
+    value = row.published_epochs_to_rebar
+    return "never" if value == NEVER else _short(value, 0)

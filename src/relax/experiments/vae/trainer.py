@@ -1,0 +1,242 @@
+"""One run of a discrete VAE: its settings, its minibatches, and a step of its training."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from relax.errors import ConfigError
+from relax.estimators.learning import learn_surrogates
+from relax.estimators.registry import REGISTRY, load_estimator
+from relax.experiments.vae.gradients import encoder_estimate, network_weights, set_model_gradients
+from relax.experiments.vae.model import MODELS, DiscreteVAE
+from relax.numerics.devices import Captured
+from relax.numerics.finite import check_finite
+from relax.numerics.optimizers import adam
+from relax.numerics.replicas import parameter_generators
+from relax.numerics.streams import Noise, NoiseStream, generator
+from relax.runs.settings import collect
+from relax.surrogates.base import SurrogateSpec
+
+DTYPE = torch.float32
+DEFAULT_SPEC = SurrogateSpec(dtype=DTYPE)
+RUN_LABELS = ("dataset", "model", "estimator", "learning_rate", "noise", "direct_gradient")
+
+
+@dataclass(frozen=True)
+class VAESettings:
+    """Settings of a VAE run, as the configuration names them (`vae:` in config.yaml)."""
+
+    dataset: str
+    model: str
+    estimator: str
+    learning_rate: float | tuple[float, ...]  # several: trained side by side, each with every seed
+    seeds: range
+    steps: int = 20_000
+    batch: int = 24
+    latents: int = 200
+    noise: str = "coupled"
+    direct_gradient: bool = True
+    adam_beta2: float = 0.99999
+    surrogate_learning_rate_scale: float = 1.0
+    surrogate_weight_decay: float = 0.0
+    pretraining_steps: int = 0
+    evaluation_samples: int = 5
+    bound_samples: int = 100
+    spec: SurrogateSpec = DEFAULT_SPEC
+
+    @classmethod
+    def of(cls, wildcards, params):
+        """From a workflow rule's wildcards and params."""
+        return collect(cls, wildcards, params, dtype=DTYPE)
+
+    @property
+    def learning_rates(self):
+        """All of them."""
+        several = isinstance(self.learning_rate, tuple)
+        return self.learning_rate if several else (self.learning_rate,)
+
+    @property
+    def copies(self):
+        """How often the seeds stand in a row on the replica axis: once a learning rate."""
+        return len(self.learning_rates)
+
+    @property
+    def replicas(self):
+        """The seed of each replica: all seeds for the first learning rate, for the second, ..."""
+        return list(self.seeds) * self.copies
+
+    @property
+    def labels(self):
+        """The columns that say which run a table's rows are of."""
+        return {name: getattr(self, name) for name in RUN_LABELS}
+
+    def noise_stream(self, purpose, device="cpu"):
+        """The noise of every step's minibatch, that of all stochastic layers in one."""
+        layers, _ = MODELS[self.model]
+        shape = (self.batch, layers * self.latents, self.noise, DTYPE)
+        return NoiseStream(self.seeds, purpose, *shape, copies=self.copies, device=device)
+
+
+def build(settings, images, name=None, **changed):
+    """A fresh model, an estimator (by default the run's own), and its surrogates for the model.
+
+    There is one surrogate a stochastic layer; its network may see the image and the layers below.
+
+    Args:
+        changed: fields of the `SurrogateSpec` to set, whatever the settings say.
+    """
+    generators = parameter_generators(settings.replicas)
+    model = DiscreteVAE(settings.model, images.mean.to(DTYPE), settings.latents, generators)
+    name = name or settings.estimator
+    estimator = load_estimator(name)
+    # Of the surrogate's settings it gets those that it declares, in training and in measuring.
+    declared = {key: getattr(settings.spec, key) for key in REGISTRY[name].reads}
+    spec = replace(DEFAULT_SPEC, **declared | changed, latents=settings.latents)
+    surrogates = nn.ModuleList(
+        estimator.surrogate(
+            replace(spec, context=images.train.shape[1] + layer * settings.latents), generators
+        )
+        for layer in range(len(model.encoders))
+    )
+    return model, estimator, surrogates
+
+
+def surrogate_groups(settings, surrogates):
+    """The surrogates' parameters for the optimiser; weight decay is for weights alone."""
+    weights, others = network_weights(surrogates)
+    scale = settings.surrogate_learning_rate_scale
+    rates = tuple(rate * scale for rate in settings.learning_rates)
+    return [(weights, rates, settings.surrogate_weight_decay), (others, rates)]
+
+
+class Minibatches:
+    """Training minibatches, each seed in its own order: `batches(step)` is [replica, batch, pixel].
+
+    An epoch is a permutation of the images; what does not fill a minibatch is left out of it.
+
+    Args:
+        images: [image, pixel], on any device.
+        seeds: one a replica; where they stand there several times over, give them once and
+        copies: how often.
+
+    Raises:
+        ConfigError: a minibatch is larger than the training set.
+    """
+
+    def __init__(self, images, seeds, batch, purpose="data order", copies=1):
+        self.images, self.seeds, self.batch, self.purpose = images, seeds, batch, purpose
+        self.copies = copies
+        if batch > len(images):
+            raise ConfigError(
+                f"vae.batch: must be {len(images)} (the training set) or less: {batch}"
+            )
+        self.per_epoch = len(images) // batch
+        self.epoch = None
+
+    def __call__(self, step):
+        epoch, offset = divmod(step, self.per_epoch)
+        if epoch != self.epoch:
+            orders = [
+                generator(seed, self.purpose, epoch).permutation(len(self.images))
+                for seed in self.seeds
+            ]
+            orders = torch.from_numpy(np.stack(orders)).to(self.images.device)
+            self.orders, self.epoch = orders.repeat(self.copies, 1), epoch
+        rows = self.orders[:, offset * self.batch : (offset + 1) * self.batch]
+        return self.images.index_select(0, rows.flatten()).view(*rows.shape, -1)
+
+
+class Trainer:
+    """One run's model, estimator and surrogates with their optimiser; `step` is one update.
+
+    On a GPU the step is captured as a graph, and whether its numbers are finite is noted there
+    and looked at now and then: asking at every step would leave the GPU waiting.
+
+    Args:
+        settings: `VAESettings`.
+        images: `Images`, on any device.
+        device: where to train.
+        captured: `relax.numerics.devices.Captured`, or None for a step that runs as it is; by
+            default the device decides.
+    """
+
+    CHECK_EVERY = 100  # steps between two looks at what was noted
+
+    def __init__(self, settings, images, device="cpu", captured=None):
+        self.settings = settings
+        self.model, self.estimator, self.surrogates = build(settings, images)
+        self.model.to(device)
+        self.surrogates.to(device)
+        if captured is None and torch.device(device).type == "cuda":
+            captured = Captured
+        self.captured = captured and captured(self._update)
+        self.not_finite = torch.zeros(len(settings.replicas), device=device)
+        self.checked = 0
+        model = (self.model.parameters(), settings.learning_rates)
+        groups = [model, *surrogate_groups(settings, self.surrogates)]
+        self.optimizer = adam(groups, settings.adam_beta2)
+        self.parameters = list(self.model.parameters())
+        self.learned = nn.ModuleDict({"model": self.model, "surrogates": self.surrogates})
+        self.who = {"seeds": settings.replicas, "estimator": settings.estimator}
+
+    def step(self, step, x, noise, surrogates_only=False):
+        """Update φ, and θ unless only the surrogates are trained; the costs [replica, batch].
+
+        Raises:
+            NonFiniteError: a cost or gradient stopped being finite.
+        """
+        if self.captured is None:
+            estimate = self._estimate(x, noise)
+            check_finite(cost=estimate.cost, **estimate.gradients, step=step, **self.who)
+            return self._learn(estimate, surrogates_only)
+        if surrogates_only:
+            return self._learn(self._note(self._estimate(x, noise)), surrogates_only)
+        cost = self.captured(x, *(tensor for tensor in noise if tensor is not None))
+        if step - self.checked >= self.CHECK_EVERY:
+            self.check(step)
+        return cost
+
+    def check(self, step):
+        """Stop a captured run in which a number noted since the last look was not finite."""
+        if self.captured:
+            name = f"cost_or_a_gradient_after_step_{self.checked}"
+            check_finite(step=step, **self.who, **{name: self.not_finite})
+            self.checked = step
+
+    def _update(self, x, *noise):
+        """A whole step in tensors alone, for a graph."""
+        return self._learn(self._note(self._estimate(x, Noise(*noise))))
+
+    def _estimate(self, x, noise):
+        direct = self.settings.direct_gradient
+        return encoder_estimate(self.estimator, self.surrogates, self.model, x, noise, direct)
+
+    def _note(self, estimate):
+        """A sum that stays finite, zero, as long as all its summands are."""
+        for value in (estimate.cost, *estimate.gradients.values()):
+            self.not_finite += 0 * value.detach().flatten(1).sum(1)
+        return estimate
+
+    def _learn(self, estimate, surrogates_only=False):
+        learn_surrogates(self.estimator, self.surrogates, estimate.layers)
+        if not surrogates_only:
+            set_model_gradients(estimate, self.parameters)
+        self.optimizer.step()  # leaves alone what has no gradient
+        return estimate.cost.detach()
+
+    def checkpoint(self, step):
+        """The tensors of a checkpoint; refuses numbers that are not finite."""
+        self.check(step)
+        check_finite(step=step, **dict(self.learned.named_parameters()), **self.who)
+        return self.learned.state_dict() | {"step": torch.tensor(step)}
+
+    def state(self):
+        """Everything that the next step depends on."""
+        return {"learned": self.learned.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load(self, state):
+        """Go back to a `state`."""
+        self.learned.load_state_dict(state["learned"])
+        self.optimizer.load_state_dict(state["optimizer"])

@@ -1,1 +1,0 @@
-"""The figures of the paper: one function each, from tables to a matplotlib figure."""

@@ -1,0 +1,1 @@
+"""What the mathematics is computed with: products, optimizers, replicas, streams, devices."""

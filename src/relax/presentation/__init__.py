@@ -1,0 +1,1 @@
+"""What every figure, summary and claim shares. Reads tables; never imports torch."""

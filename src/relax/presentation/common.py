@@ -1,0 +1,42 @@
+"""What summaries, figures and claims share: words for counts and names, one order, logarithms."""
+
+import numpy as np
+import pandas as pd
+
+from relax.estimators.registry import REGISTRY
+
+
+def count(number, noun):
+    """ "3 seeds", "1 seed", "10,000 steps"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def label(name):
+    """How tables and claims call an estimator: its label, without the warning of figures."""
+    return REGISTRY[name].label.removesuffix(" (biased)") if name in REGISTRY else name
+
+
+def log_variance(variance):
+    """Natural logarithm of a variance; a variance of exactly zero has none (NaN)."""
+    return np.log(variance.where(variance > 0))
+
+
+def in_registry_order(table, *keys):
+    """Rows sorted by `keys`, with estimators in the order of the registry."""
+    order = {name: index for index, name in enumerate(REGISTRY)}
+    return table.sort_values(
+        list(keys),
+        key=lambda column: column.map(order) if column.name == "estimator" else column,
+        ignore_index=True,
+    )
+
+
+def rounded(table, digits=5):
+    """The same table with numbers as short text, for Markdown; missing values are empty."""
+
+    def text(value):
+        if isinstance(value, float):
+            return "" if pd.isna(value) else f"{value:.{digits}g}"
+        return str(value)
+
+    return table.map(text)

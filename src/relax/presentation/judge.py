@@ -1,0 +1,98 @@
+"""How a claim becomes a verdict. Reads tables only.
+
+**Level.** Every interval is a two-sided Student t interval (`intervals.py` beside this) over
+independent seeds; where two estimators are compared, over the differences taken seed by seed. Exact
+numbers have none.
+
+**Verdicts.** *reproduced*: the whole interval (or the exact number) lies where the rule wants it.
+*not reproduced*: it does not; the interval says whether the data speak against the claim or are
+too few to speak for it. *not tested at this scale*: a table, a target or an estimator that the
+rule needs is not part of this run, there are fewer than two seeds, or the run is too short.
+
+**Many comparisons.** A claim about several cases at once (every θ, every checkpoint) is reproduced
+only if each case is, at the full level; that can only make the verdict stricter, so no correction
+is needed, and the row shows the case nearest to failing. Between rows nothing is corrected: each
+verdict stands for itself. Of the claims that rest on an interval and are false, up to one in forty
+may be called reproduced by chance.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from relax.estimators.registry import REGISTRY
+from relax.presentation.common import count
+
+TOLERANCE = 1e-6  # exact numbers that differ by less, relative to their size, count as equal
+HARD = 0.499  # the draft's target for the toy
+FLOOR = 1e-30  # a variance below this is the rounding of float64, and counts as this
+
+REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+NOT_TESTED = "not tested at this scale"
+COLUMNS = ["claim", "where", "statistic", "value", "ci_low", "ci_high"]
+COLUMNS += ["scale", "evidence", "rule", "verdict"]
+
+# RELAX's variance is compared with that of the other unbiased estimators that have one.
+NOT_A_RIVAL_IN_VARIANCE = {"exact", "relax"}.union(
+    name for name, entry in REGISTRY.items() if not entry.unbiased
+)
+
+
+class Finding(NamedTuple):
+    """What the data say: a number, how much data, whether the rule is met, and the interval."""
+
+    value: float
+    scale: str
+    holds: bool
+    low: float = np.nan
+    high: float = np.nan
+
+
+def judged(interval, scale, holds):
+    """A finding from a `relax.presentation.intervals.Interval`."""
+    return Finding(interval.mean, scale, holds, interval.low, interval.high)
+
+
+def row(claim, where, statistic, rule, evidence, finding):
+    """One row of the table. A finding of None means: not tested."""
+    finding, tested = finding or Finding(np.nan, "", False), finding is not None
+    verdict = (REPRODUCED if finding.holds else NOT_REPRODUCED) if tested else NOT_TESTED
+    numbers = (finding.value, finding.low, finding.high, finding.scale)
+    return dict(
+        zip(COLUMNS, (claim, where, statistic, *numbers, evidence, rule, verdict), strict=True)
+    )
+
+
+def log(variance):
+    """Natural logarithm of variances, those below `FLOOR` raised to it."""
+    return np.log(np.maximum(variance, FLOOR))
+
+
+def with_others(table, expected, excluded):
+    """The expected estimators, then whatever else the table has, without the excluded."""
+    found = [] if table is None else sorted(set(table.estimator) - set(expected) - set(excluded))
+    return [*expected, *found]
+
+
+def run_scale(rows, *more):
+    """How much data is behind rows of a training table."""
+    noise = " and ".join(sorted(rows.noise.unique()))
+    parts = [count(rows.seed.nunique(), "seed"), count(int(rows.step.max()), "step")]
+    return ", ".join([*parts, f"{noise} noise", *more])
+
+
+def grid_scale(rows, **names):
+    """How large an exact grid is: "exact; targets: 2, values of θ: 9"."""
+    parts = [f"{what}: {rows[column].nunique()}" for column, what in names.items()]
+    return "exact; " + ", ".join(parts)
+
+
+def missing(*tables):
+    """Whether any of these tables is absent or empty."""
+    return any(table is None or table.empty for table in tables)
+
+
+def stack(rows):
+    """The table of claims from its rows."""
+    return pd.DataFrame(rows, columns=COLUMNS)

@@ -1,0 +1,104 @@
+"""One style for every figure: an estimator's colour and line never change from figure to figure."""
+
+import matplotlib as mpl
+import seaborn as sns
+
+from relax.estimators.registry import REGISTRY
+from relax.files import placed_whole
+
+mpl.use("agg")
+
+# Okabe & Ito's palette, safe for colour-blind readers, in an order whose neighbours differ in
+# lightness too; with a dash pattern each, so that curves stay apart in grey.
+_LOOKS = [
+    ("#000000", (1, 1.2)),
+    ("#0072B2", (2.5, 1.2)),
+    ("#E69F00", (3, 1, 1, 1)),
+    ("#009E73", (9, 2)),
+    ("#D55E00", ()),
+    ("#CC79A7", (6, 1, 1, 1, 1, 1)),
+    ("#56B4E9", (2, 1)),
+    ("#8C6D31", (4, 1, 4, 1, 1, 1)),
+    ("#7F7F7F", (7, 1, 2, 1)),
+]
+COST_COLOUR = "#555555"
+
+
+def estimator_look(name):
+    """Colour, dashes and label of an estimator, by its place in the registry."""
+    colour, dashes = _LOOKS[list(REGISTRY).index(name) % len(_LOOKS)]
+    return {"color": colour, "dashes": dashes, "label": REGISTRY[name].label}
+
+
+def ordered(names):
+    """These estimators in the registry's order."""
+    present = set(names)
+    return [name for name in REGISTRY if name in present]
+
+
+def new_figure(rows, columns, width=7.0, row_height=2.5, **options):
+    """A figure and its grid of axes [rows, columns], in the project's style."""
+    sns.set_theme(
+        context="paper",
+        style="ticks",
+        rc={
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 9,
+            "axes.labelsize": 9,
+            "xtick.labelsize": 8,
+            "ytick.labelsize": 8,
+            "legend.fontsize": 8,
+            "lines.linewidth": 1.6,
+            "font.family": "DejaVu Sans",
+            "svg.hashsalt": "relax",
+            "pdf.fonttype": 42,
+        },
+    )
+    size = (width, row_height * rows + 0.7)
+    return mpl.pyplot.subplots(
+        rows, columns, figsize=size, squeeze=False, layout="constrained", **options
+    )
+
+
+def draw_band(axes, table, y, name, x="step", centre="median", band=None, **style):
+    """An estimator's curve with its band over seeds.
+
+    `centre`: "median" or "mean". `band`: "quartiles" (with the median the default) or "range" (from
+    the least to the greatest seed; with the mean the default).
+    """
+    look = estimator_look(name) | style
+    groups = table.groupby(x)[y]
+    middle = groups.agg(centre)
+    if (band or {"median": "quartiles", "mean": "range"}[centre]) == "quartiles":
+        low, high = groups.quantile(0.25), groups.quantile(0.75)
+    else:
+        low, high = groups.min(), groups.max()
+    axes.fill_between(middle.index, low, high, color=look["color"], alpha=0.18, linewidth=0)
+    return axes.plot(middle.index, middle, **look)[0]
+
+
+def finish(figure, title, handles, scale):
+    """Title above; below the panels the scale at which the figure was run, and one legend."""
+    figure.suptitle(title, fontsize=10)
+    legend = figure.legend(
+        handles=handles,
+        title=scale,
+        loc="outside lower center",
+        ncols=len(handles) if len(handles) <= 4 else 3,
+        handlelength=3.6,
+        columnspacing=1.6,
+        frameon=False,
+    )
+    legend.get_title().set(fontsize=8, color="#444444")
+    return figure
+
+
+def save(figure, paths):
+    """Write a figure to each path, whole or not at all, undated: the same bytes every time."""
+    undated = {"pdf": {"CreationDate": None, "ModDate": None}, "svg": {"Date": None}, "png": {}}
+    for path in paths:
+        kind = str(path).rsplit(".", 1)[-1]
+        with placed_whole(path) as temporary:
+            figure.savefig(temporary, format=kind, dpi=200, metadata=undated[kind])
+    mpl.pyplot.close(figure)

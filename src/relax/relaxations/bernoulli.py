@@ -1,0 +1,97 @@
+"""Bernoulli latents: b in {0, 1}, behind it a logistic z."""
+
+import itertools
+
+import torch
+from torch.nn.functional import logsigmoid, softplus
+
+from relax.errors import ConfigError
+from relax.relaxations import MOST_ENUMERATED
+from relax.relaxations.relaxation import Relaxation
+
+
+class Bernoulli(Relaxation):
+    """b ~ Bernoulli(σ(α)) with logits α: z = α + logit u, b = 1[z > 0] (draft, equation 4)."""
+
+    def sample(self, logits, u):
+        """z = α + logit u. Its derivative in α is 1."""
+        return logits + torch.logit(u)
+
+    def threshold(self, z):
+        """b = 1[z > 0], as 0. and 1."""
+        # Several times faster than a comparison and the conversion of its result.
+        return torch.sign(z).clamp_(min=0)
+
+    def sample_given(self, logits, b, v):
+        """z~ given b by fresh noise v, and its derivative in the logits.
+
+        With v' = v(1-θ) for b = 0 and v' = vθ + (1-θ) for b = 1, z~ = α + logit v' (Tucker et al.,
+        2017, appendix). Written out it needs neither θ nor a clipped v':
+
+            b = 1:  z~ = softplus(α + log v) - log(1 - v)      dz~/dα = σ(α + log v)
+            b = 0:  z~ = log v - softplus(-α + log(1 - v))     dz~/dα = σ(-α + log(1 - v))
+
+        so the derivative lies in (0, 1) and float32 is safe.
+        """
+        log_v, log_1mv = torch.log(v), torch.log1p(-v)
+        one = b > 0.5
+        inner = torch.where(one, logits + log_v, log_1mv - logits)
+        z_tilde = torch.where(one, softplus(inner) - log_1mv, log_v - softplus(inner))
+        return z_tilde, torch.sigmoid(inner)
+
+    def coupled_derivative(self, z, score):
+        """dz~/dα where z~ equals z in value: p(b|θ)(1 - e^{-|z|}).
+
+        Put v = (e^z~ - 1) / (e^z~ + e^α) (b = 1, from z~ above) into σ(α + log v); b = 0 follows
+        by the symmetry (α, z, b) -> (-α, -z, 1 - b). And p(b|θ) = 1 - |b - θ|.
+        """
+        return (score.abs() - 1).mul_(torch.expm1(-z.abs()))
+
+    def score(self, logits, b):
+        """∂ log p(b|θ) / ∂α = b - σ(α)."""
+        return b - torch.sigmoid(logits)
+
+    def pull_back(self, logits, z, slope):
+        """The location is the logit itself: ∂z/∂α = 1."""
+        return slope
+
+    def mean(self, logits):
+        """θ = σ(α)."""
+        return torch.sigmoid(logits)
+
+    def pull_back_mean(self, mean, slope):
+        """∂θ/∂α = θ (1 - θ)."""
+        return slope * mean * (1 - mean)
+
+    def entropy(self, logits):
+        """-Σ θ log θ + (1-θ) log(1-θ), in nats: [replica, batch]."""
+        inside = torch.sigmoid(logits) * logsigmoid(logits)
+        return -(inside + torch.sigmoid(-logits) * logsigmoid(-logits)).sum(-1)
+
+    def states(self, logits):
+        """All 2^latents values of b.
+
+        Raises:
+            ConfigError: more than 16 latents.
+        """
+        latents = logits.shape[-1]
+        if latents > MOST_ENUMERATED:
+            raise ConfigError(
+                f"exact enumerates 2^latents values: at most {MOST_ENUMERATED} latents; got "
+                f"{latents}"
+            )
+        for state in itertools.product((0.0, 1.0), repeat=latents):
+            b = torch.tensor(state, dtype=logits.dtype, device=logits.device).expand_as(logits)
+            yield b, logsigmoid((2 * b - 1) * logits).sum(-1).exp()
+
+    def relax(self, z, inverse):
+        """σ(z/λ)."""
+        return torch.sigmoid(z * inverse)
+
+    def relax_derivative(self, value, inverse):
+        """∂y/∂z = y (1 - y) / λ, with y = σ(z/λ)."""
+        outer = (value - value * value) * inverse
+        return lambda slope: slope * outer
+
+
+BERNOULLI = Bernoulli()

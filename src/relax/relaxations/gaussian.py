@@ -1,0 +1,83 @@
+"""The Gaussian: a continuous b that is its own relaxation, with which the one formula is LAX."""
+
+import math
+
+import torch
+
+from relax.errors import ConfigError
+from relax.relaxations.relaxation import Relaxation
+
+
+class Gaussian(Relaxation):
+    """Continuous b ~ N(mean, e^{2 log_std}), independent coordinates: LAX.
+
+    The parameters are [replica, batch, 2 latent], first the means and then the logarithms of the
+    standard deviations; noise, z and b are [replica, batch, latent]. b is z itself, so z given b
+    is b, and no derivative flows through it. The one formula becomes LAX (Grathwohl et al., 2018),
+
+        g = [f(b) - c(b)] ∂ log p(b) + ∂c(b).
+    """
+
+    def sample(self, logits, u):
+        """z = mean + e^{log_std} ε with ε = Φ^{-1}(u). Its derivative in the mean is 1."""
+        mean, log_std = logits.chunk(2, -1)
+        return mean + torch.exp(log_std) * torch.special.ndtri(u)
+
+    def threshold(self, z):
+        """b = z."""
+        return z
+
+    def sample_given(self, logits, b, v):
+        """z~ = b, whatever v is: given b nothing is left to draw, and b is held fixed."""
+        return b, torch.zeros_like(b)
+
+    def coupled_derivative(self, z, score):
+        """0, as with independent noise."""
+        return torch.zeros_like(z)
+
+    def score(self, logits, b):
+        """∂ log p(b): ε/std in the means, ε² - 1 in the logarithms, with ε = (b - mean)/std."""
+        mean, log_std = logits.chunk(2, -1)
+        inverse_std = torch.exp(-log_std)
+        epsilon = (b - mean) * inverse_std
+        return torch.cat([epsilon * inverse_std, epsilon.square() - 1], -1)
+
+    def pull_back(self, logits, z, slope):
+        """∂z/∂mean = 1 and ∂z/∂log_std = z - mean."""
+        mean, _ = logits.chunk(2, -1)
+        return torch.cat([slope, slope * (z - mean)], -1)
+
+    def mean(self, logits):
+        """The means."""
+        return logits.chunk(2, -1)[0]
+
+    def pull_back_mean(self, mean, slope):
+        """The mean does not depend on the standard deviation."""
+        return torch.cat([slope, torch.zeros_like(slope)], -1)
+
+    def entropy(self, logits):
+        """Σ log_std + log(2πe)/2, in nats (relative to the units of b): [replica, batch]."""
+        _, log_std = logits.chunk(2, -1)
+        return (log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+
+    def states(self, logits):
+        """There is a continuum of them.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError("exact enumerates values: a Gaussian latent has too many; leave it out")
+
+    def relax(self, z, inverse):
+        """A continuous b is its own relaxation, and a temperature would have nothing to do.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            "Gaussian latents have no temperature: use a surrogate without one, "
+            "as RELAX's network with squash: false and add_relaxed_cost: false"
+        )
+
+
+GAUSSIAN = Gaussian()

@@ -1,0 +1,60 @@
+"""Relaxations: a continuous z behind a b that is drawn, as three verbs.
+
+    sample(logits, u)            z, the relaxed sample
+    threshold(z)                 b = H(z), the hard sample
+    sample_given(logits, b, v)   z~, the relaxed sample given b, so that H(z~) = b always
+
+Shapes are [replica, batch, latent] throughout; u and v are uniform on (0, 1). Next to z~ stands
+its derivative, in closed form: the estimators need no tape through the sampling.
+
+Derivatives are taken in two stages. z moves one for one with its location (the logit α, the
+log-probabilities ℓ, the mean), and z~ with its own location coordinate by coordinate; from there
+`pull_back` takes them to the parameters, by the chain rule. The parameters are called logits
+whatever they are.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Draw(NamedTuple):
+    """One draw of a relaxation; all shapes [replica, batch, latent]."""
+
+    z: Tensor
+    b: Tensor
+    z_tilde: Tensor  # the very tensor z when the noise is coupled
+    dz_tilde: Tensor  # derivative of z~ in its location, at fixed v and b
+    score: Tensor  # ∂ log p(b) / ∂ logits, of the logits' shape
+
+
+class Relaxation:
+    """What the relaxations share. Besides the three verbs, each of them has
+
+    coupled_derivative(z, score)       derivative of z~ in its location where z~ is z in value
+    score(logits, b)                   ∂ log p(b) / ∂ logits
+    pull_back(logits, z, slope)        ∂c(z) / ∂ logits, from the slope ∂c/∂z
+    mean(logits)                       E[b]
+    pull_back_mean(mean, slope)        ∂c(E[b]) / ∂ logits, from the slope in E[b]
+    entropy(logits)                    of b, summed over latents
+    states(logits)                     every b with its probability, in turn
+    relax(z, inverse)                  b's relaxed value at the temperature 1 / inverse
+    relax_derivative(value, inverse)   how a slope in value = relax(z) becomes one in z
+    """
+
+    def __repr__(self):
+        # Settings print it, and a run is known by how its settings print.
+        return f"{type(self).__name__}()"
+
+    def hard_sample(self, logits, u):
+        """b from u, in one go."""
+        return self.threshold(self.sample(logits, u))
+
+    def draw(self, logits, noise):
+        """z, b, z~ and the score from one `Noise`."""
+        z = self.sample(logits, noise.u)
+        b = self.threshold(z)
+        score = self.score(logits, b)
+        if noise.v is None:
+            return Draw(z, b, z, self.coupled_derivative(z, score), score)
+        return Draw(z, b, *self.sample_given(logits, b, noise.v), score)

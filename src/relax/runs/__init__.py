@@ -1,0 +1,1 @@
+"""What every job shares: configuration, settings, logs, states to resume from, tables."""

@@ -1,0 +1,112 @@
+"""Where results come from: the code, its packages, the configuration, the machines, the times."""
+
+import json
+import subprocess
+from collections import Counter
+from importlib import metadata
+from pathlib import Path
+from platform import python_version
+
+import pandas as pd
+
+from relax.runs.jobs import MACHINE
+from relax.runs.sources import PACKAGE
+
+# What the project uses directly; envs/requirements.lock has the rest.
+PACKAGES = (
+    *("torch", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib", "seaborn", "snakemake"),
+    *("gymnasium", "jsonschema", "pyyaml", "requests", "tabulate", "tqdm"),
+)
+
+
+def provenance(config, results, made):
+    """Everything that may have decided the results, and how long they took.
+
+    The code, its packages and the configuration are those of this moment: the workflow makes again
+    what an edit of them touches. Machines and times are those of the jobs themselves.
+
+    Args:
+        config: the configuration.
+        results: the preset's folder of results, with `logs/` and `benchmarks/`.
+        made: paths of everything that was made, there and among the figures.
+
+    Returns a table with the columns topic (code, package, config, machine, seconds), item, value:
+    of a machine, how many jobs it ran; of a job, its wall time in seconds.
+    """
+    jobs = benchmarks(Path(results), made)
+    topics = {
+        "code": code(PACKAGE.parents[1]),
+        "package": {"python": python_version()} | {name: _version(name) for name in PACKAGES},
+        "config": dict(_leaves(config)),
+        "machine": _machines(Path(results) / "logs", jobs),
+        "seconds": jobs | {"all jobs": f"{sum(map(float, jobs.values())):.1f}"},
+    }
+    rows = [(topic, item, v) for topic, items in topics.items() for item, v in items.items()]
+    return pd.DataFrame(rows, columns=["topic", "item", "value"])
+
+
+def code(root):
+    """The commit that the project in this folder is at, and what differs from it."""
+    if not (root / ".git").exists():
+        return {"commit": "not a git checkout", "changed": "unknown"}
+    try:
+        changed = _git(root, "status", "--porcelain").splitlines()
+        commit = _git(root, "rev-parse", "HEAD").strip()
+    except FileNotFoundError:
+        return {"commit": "unknown: git is not installed", "changed": "unknown"}
+    except subprocess.CalledProcessError as error:
+        return {"commit": f"unknown: {error.stderr.splitlines()[0]}", "changed": "unknown"}
+    some = ", ".join(line[3:] for line in changed[:5]) + (", ..." if len(changed) > 5 else "")
+    return {"commit": commit, "changed": f"{len(changed)}: {some}" if changed else "nothing"}
+
+
+def _git(root, *words):
+    # Without optional locks: another git command may be at work in the same folder.
+    command = ["git", "--no-optional-locks", "-C", str(root), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def benchmarks(results, made):
+    """Wall seconds, as text, of each job that made one of these files; by the job's name."""
+    files = [Path(path) for path in made]
+    inside = [f.relative_to(results).with_suffix("") for f in files if f.is_relative_to(results)]
+    stems = {*inside, *(Path("figures") / f.stem for f in files)}
+    folders = {stem.parent for stem in inside}
+    found = {}
+    for path in sorted((results / "benchmarks").rglob("*.tsv")):
+        job = path.relative_to(results / "benchmarks").with_suffix("")
+        # A job is named as a file that it made, as the folder of its files, or, a download, as
+        # something in a folder of the data set's name. Others are of an earlier configuration.
+        if job in stems or job in folders or job.parent in stems:
+            header, *_, last = path.read_text(encoding="utf-8").splitlines()
+            found[str(job)] = dict(zip(header.split("\t"), last.split("\t")))["s"]
+    return found
+
+
+def _machines(logs, jobs):
+    """How many of these jobs each machine ran, by what their logs say."""
+    count = Counter(_machine_of(logs / f"{job}.log") for job in jobs)
+    return {machine: f"{number} jobs" for machine, number in count.most_common()}
+
+
+def _machine_of(log):
+    first = log.read_text(encoding="utf-8").partition("\n")[0] if log.exists() else ""
+    return first.removeprefix(MACHINE) if first.startswith(MACHINE) else "unknown"
+
+
+def _version(package):
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _leaves(block, path=()):
+    """Every key, in full, with its value as a line of YAML."""
+    for name, value in block.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, (*path, name))
+        else:
+            # ~ is YAML's null; the word would be read from a CSV as a missing value.
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            yield ".".join(map(str, (*path, name))), "~" if value is None else text

@@ -1,0 +1,30 @@
+"""Settings from a rule's wildcards and params: one place turns workflow values into typed ones."""
+
+from dataclasses import fields
+
+from relax.surrogates.base import SurrogateSpec
+
+
+def collect(kind, wildcards, params, **surrogate_shape):
+    """An instance of the settings dataclass `kind` from a rule's wildcards and params.
+
+    Names are matched to fields, those inside `params.learning` too, numbers in wildcards are read
+    as such, `first` and `last` become the range of seeds, and `params.surrogate` with
+    `surrogate_shape` becomes the `SurrogateSpec`.
+    """
+    values = {**dict(params.items()), **dict(wildcards.items())}
+    values |= values.pop("learning", {})
+    if "first" in values:
+        values["seeds"] = range(int(values["first"]), int(values["last"]) + 1)
+    if "surrogate" in values:
+        chosen = dict(values["surrogate"])
+        if "hidden" in chosen:
+            chosen["hidden"] = tuple(chosen["hidden"])
+        values["spec"] = SurrogateSpec(**chosen, **surrogate_shape)
+    for number in ("target", "learning_rate"):
+        given = values.get(number)
+        if isinstance(given, list):  # of learning rates: trained side by side
+            values[number] = tuple(map(float, given))
+        elif given is not None:
+            values[number] = float(given)
+    return kind(**{f.name: values[f.name] for f in fields(kind) if f.name in values})

@@ -1,1 +1,0 @@
-"""Summaries of the result tables: what the figures and the README quote. Reads tables only."""

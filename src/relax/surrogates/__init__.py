@@ -1,0 +1,1 @@
+"""The control variates c, and their closed forms."""

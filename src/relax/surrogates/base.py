@@ -1,0 +1,114 @@
+"""Surrogates c(z): the control variates, as modules stacked by replica.
+
+A surrogate maps z [replica, batch, latent] to c [replica, batch], and gives its slope ∂c/∂z with
+it. Both depend differentiably on the surrogate's parameters φ where grad mode is on.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from relax.relaxations.bernoulli import BERNOULLI
+from relax.relaxations.relaxation import Relaxation
+from relax.surrogates.closed_forms import differentiate, sum_form
+
+
+@dataclass(frozen=True)
+class SurrogateSpec:
+    """What a surrogate needs to know about its problem.
+
+    Attributes:
+        latents: number of latents; of a categorical variable, of outcomes.
+        context: number of features that the network sees besides z.
+        hidden: widths of the network's hidden layers.
+        activation: "tanh", "relu" or "elu".
+        squash: the network sees 2σ(z/λ) - 1, with λ learned, instead of z.
+        add_relaxed_cost: RELAX adds its network to REBAR's η f(σ(z/λ)).
+        temperature: λ at the start (for Concrete: throughout).
+        scale: η at the start.
+        relaxation: what the latents are, where σ(z/λ) comes from (categorical: softmax(z/λ)).
+    """
+
+    latents: int = 1
+    context: int = 0
+    hidden: tuple[int, ...] = (10,)
+    activation: str = "tanh"
+    squash: bool = True
+    add_relaxed_cost: bool = False
+    temperature: float = 0.5
+    scale: float = 1.0
+    dtype: torch.dtype = torch.float64
+    relaxation: Relaxation = BERNOULLI
+
+
+class Surrogate(nn.Module):
+    """Base of the surrogates; `forward(z, cost, context)` -> c is the subclass's."""
+
+    def observe(self, cost):
+        """See the costs f(b) [replica, batch] of a step, once its estimate is made.
+
+        For running statistics; what they change takes effect from the next step on, so that c
+        never depends on the sample that it corrects.
+        """
+
+    def learned_parameters(self):
+        """φ: what the estimator's objective is to descend in."""
+        return list(self._learned)
+
+    @functools.cached_property
+    def _learned(self):
+        # Found once: walking the modules at every step would cost more than a small product.
+        return [p for p in self.parameters() if p.requires_grad]
+
+    def value_and_slope(self, z, cost, context=None):
+        """c(z) [replica, batch] and ∂c/∂z [replica, batch, latent].
+
+        The slope carries a graph (for ∂φ g²) only where the caller's grad mode is on.
+        """
+        z = z.detach().requires_grad_(torch.is_grad_enabled())
+        return differentiate(lambda z: self(z, cost, context), z)
+
+    def closed_form(self, z, cost, context=None):
+        """c and its slope as a `closed_forms.ClosedForm`, or None where there is none."""
+        return None
+
+
+class ZeroSurrogate(Surrogate):
+    """c = 0: the control variate of REINFORCE."""
+
+    def forward(self, z, cost, context=None):
+        return z.new_zeros(z.shape[:2])
+
+    def value_and_slope(self, z, cost, context=None):
+        return self(z, cost), torch.zeros_like(z)
+
+
+class Sum(Surrogate):
+    """The sum of surrogates."""
+
+    def __init__(self, *parts):
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, z, cost, context=None):
+        return sum(part(z, cost, context) for part in self.parts)
+
+    def value_and_slope(self, z, cost, context=None):
+        if form := self.closed_form(z, cost, context):
+            return form.value_and_slope()
+        pairs = [part.value_and_slope(z, cost, context) for part in self.parts]
+        values, slopes = zip(*pairs, strict=True)
+        return functools.reduce(torch.add, values), functools.reduce(torch.add, slopes)
+
+    def closed_form(self, z, cost, context=None):
+        forms = [part.closed_form(z, cost, context) for part in self.parts]
+        return functools.reduce(sum_form, forms) if all(forms) else None
+
+    def observe(self, cost):
+        for part in self.parts:
+            part.observe(cost)
+
+    def learned_parameters(self):
+        return [p for part in self.parts for p in part.learned_parameters()]
