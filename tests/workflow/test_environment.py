@@ -23,6 +23,15 @@ def canonical(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def needed():
+    """Names in pyproject.toml, by the extra that brings them; `library`: without any."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    parts = {"library": project["dependencies"]} | project["optional-dependencies"]
+    return {
+        part: [re.split(r"[=<>\[]", line)[0] for line in wanted] for part, wanted in parts.items()
+    }
+
+
 PINS = dict(line.split("==") for line in lines("requirements.lock"))
 VERSIONS = {canonical(name): pin for name, pin in PINS.items()}
 
@@ -45,18 +54,15 @@ def test_conda_file_holds_the_same_pins():
 def test_every_direct_requirement_is_pinned():
     """requirements.in and pyproject.toml name nothing that the lock leaves open."""
     wanted = [re.split(r"[=<>\[ ]", line)[0] for line in lines("requirements.in")]
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    (block,) = re.findall(r"^dependencies = \[(.*?)\]", project, re.MULTILINE | re.DOTALL)
-    wanted += re.findall(r'"([\w-]+)', block)
+    wanted += [name for names in needed().values() for name in names]
     assert len(wanted) > 20
     assert {name for name in wanted if canonical(name) not in VERSIONS} == set()
 
 
 def test_the_provenance_names_every_direct_requirement():
-    """What the package imports, and what runs it."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = {re.split(r"[=<>]", line)[0] for line in project["dependencies"]}
-    assert needed | {"snakemake"} == set(PACKAGES)
+    """What the library, the experiments and the workflow import, and what runs it."""
+    run = ("library", "pipeline", "rl")
+    assert {name for part in run for name in needed()[part]} == set(PACKAGES)
 
 
 def test_torch_is_the_chosen_version():
