@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from relax.claims import control as claims
 
+from relax.experiments.control import claims
 from relax.experiments.control.figures import fig11_rl, fig13_cartpole
 from relax.experiments.control.summary import (
+    followed_alike,
     for_people,
     run_log_variance,
     select_rates,
@@ -81,13 +82,15 @@ def test_summary():
     assert relax.episodes_to_solve == 25 + 97
     assert relax.episodes_to_solve_se == pytest.approx(np.std([20, 30, 25], ddof=1) / 3**0.5)
     assert (relax.solved_seeds, relax.seeds, a2c.solved_seeds) == (3, 3, 2)
-    assert a2c.episodes_to_solve == 95 + 97
+    assert a2c.episodes_to_solve == pytest.approx((90 + 97 + 300 + 100 + 97) / 3)
+    assert a2c.horizon == 300
     assert relax.final_reward == 200
     assert relax.log_variance == pytest.approx(np.mean(np.log([1.0, 1.5, 2.0])))
     assert (relax.published_episodes_to_solve, a2c.published_episodes_to_solve) == (472, 1152)
     assert relax.frames == min(r * 50 + (300 - r) * 200 for r in (20, 30, 25))
     shown = for_people(summary)
     assert list(shown.solved) == ["3 of 3 seeds", "2 of 3 seeds"]
+    assert list(shown["episodes to solve"].str.startswith("≥")) == [False, True]
     assert shown["published"].iloc[0] == "472 ± 114"
 
 
@@ -97,30 +100,71 @@ def verdict(rows, claim):
     return found[0]
 
 
+FIVE = {"relax": (20, 30, 25, 22, 28), "a2c": (90, 80, 100, 85, 95)}
+
+
 def test_claims_hold_where_they_should():
     """Fewer episodes and less variance, seed by seed."""
-    fewer, less = (verdict(table(), claim) for claim in claims.CLAIMS)
+    fewer, less = (verdict(table(**FIVE), claim) for claim in claims.CLAIMS)
     assert fewer["verdict"] == REPRODUCED
     assert fewer["value"] == 25 - 90
-    assert "3 of 3 seeds solve it" in fewer["scale"]
+    assert "5 of 5 seeds of RELAX and 5 of 5 seeds of A2C solve it" in fewer["scale"]
     assert less["verdict"] == REPRODUCED
     assert less["value"] == pytest.approx(np.log(0.5))
 
 
 def test_claims_fail_where_they_should():
-    """The other way round; and where one of our seeds never solves the task."""
-    reverse = table(relax=(90, 80, 100), a2c=(20, 30, 25), ratio=2.0)
+    """The other way round; and where the times lie among each other."""
+    reverse = table(relax=FIVE["a2c"], a2c=FIVE["relax"], ratio=2.0)
     for claim in claims.CLAIMS:
         assert verdict(reverse, claim)["verdict"] == NOT_REPRODUCED
-    stuck = verdict(table(relax=(20, None, 25)), claims.fewer_episodes)
-    assert stuck["verdict"] == NOT_REPRODUCED
-    assert "2 of 3 seeds solve it" in stuck["scale"]
+    mixed = verdict(table(relax=(20, 90, 30, 80, 25), a2c=(85, 22, 95, 28, 100)),
+                    claims.fewer_episodes)  # fmt: skip
+    assert mixed["verdict"] == NOT_REPRODUCED
+    assert mixed["value"] < 0
+    nobody = verdict(table(relax=(None,) * 3, a2c=(None,) * 3), claims.fewer_episodes)
+    assert nobody["verdict"] == NOT_REPRODUCED
 
 
-def test_a_rival_that_never_solves_counts_with_what_it_lived():
-    """Its episodes bound from below those it would need."""
-    found = verdict(table(a2c=(90, None, 100)), claims.fewer_episodes)
-    assert found["value"] == pytest.approx(np.mean([20 - 90, 30 + 97 - 300, 25 - 100]))
+def test_where_runs_are_cut_off_does_not_turn_the_verdict():
+    """Own 250 five times, a rival's 300 four times and 3,000: at 400 the last is cut off.
+
+    A t interval over times, the cut one counted with what it lived, spans zero for the whole runs
+    (the 3,000) and excludes it for those cut at 400, which hides the spread: the limit decides.
+    """
+
+    def runs(episodes):
+        at = [run("relax", s, 250 - 97, episodes=episodes) for s in range(5)]
+        at += [run("a2c", s, 300 - 97, episodes=episodes) for s in range(4)]
+        last = None if episodes < 3000 else 3000 - 97
+        return pd.concat([*at, run("a2c", 4, last, episodes=episodes)])
+
+    found = [verdict(runs(episodes), claims.fewer_episodes) for episodes in (3100, 400)]
+    assert found[0]["verdict"] == found[1]["verdict"]
+    assert found[0]["scale"].split("p = ")[1] == found[1]["scale"].split("p = ")[1]
+    assert found[0]["ci_high"] > 0 > found[1]["ci_high"]  # what the old rule judged by
+    assert "followed for 400 episodes" in found[1]["scale"]
+
+
+def test_a_run_is_followed_no_longer_than_the_shortest():
+    """A run that fares badly lives more episodes in the same frames, which must not help it."""
+    rows = pd.concat([run("relax", 0, None, episodes=500), run("relax", 1, 20), run("a2c", 0, 250)])
+    at = followed_alike(solved_at(rows)).set_index(["estimator", "seed"])
+    assert set(at.horizon) == {300}
+    assert at.time.to_dict() == {("relax", 0): 300, ("relax", 1): 117, ("a2c", 0): 300}
+    assert at.seen.to_dict() == {("relax", 0): False, ("relax", 1): True, ("a2c", 0): False}
+
+
+def test_two_tasks_of_one_environment_are_two_problems():
+    """Each has its own rows: seeds are not counted twice, and nothing is pivoted together."""
+    rows = table(**FIVE)
+    both = pd.concat([rows, rows.assign(task="other")])
+    for claim in claims.CLAIMS:
+        found = [r for r in claim({"policies": both}) if "CartPole" in r["claim"]]
+        assert [r["verdict"] for r in found] == [REPRODUCED] * 2
+        assert all(r["scale"].startswith("5 seeds") for r in found)
+        assert "CartPole (cartpole)" in found[0]["claim"]
+        assert "CartPole (other)" in found[1]["claim"]
 
 
 def test_claims_without_data_are_not_tested():

@@ -48,7 +48,7 @@ COLUMNS = {
     ),
     "tables/rl.csv": (
         "environment task estimator learning_rate surrogate_learning_rate noise seeds frames "
-        "episodes solved_seeds episodes_to_solve episodes_to_solve_se frames_to_solve "
+        "episodes horizon solved_seeds episodes_to_solve episodes_to_solve_se frames_to_solve "
         "frames_to_solve_se final_reward final_reward_se log_variance log_variance_se "
         "published_episodes_to_solve published_se"
     ),

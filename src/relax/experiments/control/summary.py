@@ -37,15 +37,38 @@ def solved_at(training):
 
     Returns:
         Columns environment, task, estimator, seed, episodes and frames (until then; NaN for a run
-        that never does), lived (its episodes in all).
+        that never does), lived and lived_frames (its episodes and frames in all).
     """
     rows = []
     for keys, run in training.groupby([*RUN, "seed"]):
         mean = run.reward.rolling(WINDOW).mean()
         good = run[mean > run.solved]
         first = (good.episode.iloc[0], good.frame.iloc[0]) if len(good) else (np.nan, np.nan)
-        rows.append((*keys, *first, run.episode.max()))
-    return pd.DataFrame(rows, columns=[*RUN, "seed", "episodes", "frames", "lived"])
+        rows.append((*keys, *first, run.episode.max(), run.frame.max()))
+    columns = ["episodes", "frames", "lived", "lived_frames"]
+    return pd.DataFrame(rows, columns=[*RUN, "seed", *columns])
+
+
+def followed_alike(solved):
+    """`solved_at`'s rows with every run of a task followed equally long.
+
+    Runs have equal frames, hence unequal numbers of episodes: how long one is followed depends on
+    how it fares, which no method for censored times allows. So all are cut at the horizon, the last
+    episode that every run of the task lived: whether a run solved the task by then, and when, is
+    known of each, and the mean of the times up to it (the restricted mean) needs no estimate of a
+    tail. Where all runs solve the task before the horizon it is the plain mean.
+
+    Added columns: horizon, time (episodes until solved, or the horizon), seen (whether solved by
+    then); frame_time, the same in frames.
+    """
+    tasks = solved.groupby(RUN[:2])
+    horizon, most = tasks.lived.transform("min"), tasks.lived_frames.transform("min")
+    return solved.assign(
+        horizon=horizon,
+        time=solved.episodes.fillna(np.inf).clip(upper=horizon),
+        seen=solved.episodes <= horizon,
+        frame_time=solved.frames.fillna(np.inf).clip(upper=most),
+    )
 
 
 def run_log_variance(training):
@@ -64,14 +87,16 @@ def summarise(policies):
 
     Columns: environment, task, estimator, learning_rate, surrogate_learning_rate, noise, seeds,
     frames (that each seed trained for, at least), episodes (mean); solved_seeds: how many seeds
-    solve the task, and over them episodes_to_solve and frames_to_solve; final_reward: mean over the
-    last 100 episodes; log_variance: of the policy gradient, mean over the run's measurements;
+    solve the task within the horizon, the last episode that every run of the task lived;
+    episodes_to_solve and frames_to_solve: restricted means over all seeds, a seed that has not
+    solved it counting as the horizon (`followed_alike`); final_reward: mean over the last 100
+    episodes; log_variance: of the policy gradient, mean over the run's measurements;
     published_episodes_to_solve, published_se.
     """
     training = select_rates(policies)
     keys = [*RUN, *RATES, "noise"]
     last = training.groupby([*keys, "seed"]).tail(WINDOW)
-    solved = solved_at(training).groupby(RUN, as_index=False)
+    solved = followed_alike(solved_at(training)).groupby(RUN, as_index=False)
     log = run_log_variance(training).groupby(RUN, as_index=False)
     frames = training.groupby([*keys, "seed"], as_index=False).agg(
         frames=("frame", "max"), episodes=("episode", "max")
@@ -82,11 +107,12 @@ def summarise(policies):
     )
     rows = rows.merge(
         solved.agg(
-            solved_seeds=("episodes", "count"),
-            episodes_to_solve=("episodes", "mean"),
-            episodes_to_solve_se=("episodes", "sem"),
-            frames_to_solve=("frames", "mean"),
-            frames_to_solve_se=("frames", "sem"),
+            horizon=("horizon", "first"),
+            solved_seeds=("seen", "sum"),
+            episodes_to_solve=("time", "mean"),
+            episodes_to_solve_se=("time", "sem"),
+            frames_to_solve=("frame_time", "mean"),
+            frames_to_solve_se=("frame_time", "sem"),
         ),
         on=RUN,
     )
@@ -119,6 +145,9 @@ def for_people(table):
             return ""
         return f"{mean:,.{digits}f}" + ("" if pd.isna(error) else f" ± {error:,.{digits}f}")
 
+    def at_least(row):
+        return "" if row.solved_seeds == row.seeds else "≥ "  # a restricted mean bounds the mean
+
     return pd.DataFrame(
         {
             "environment": table.environment,
@@ -126,12 +155,15 @@ def for_people(table):
             "rates": [f"{r.learning_rate:g}, {r.surrogate_learning_rate:g}" for r in rows],
             "solved": [f"{row.solved_seeds} of {count(row.seeds, 'seed')}" for row in rows],
             "episodes to solve": [
-                mean_se(row.episodes_to_solve, row.episodes_to_solve_se) for row in rows
+                at_least(row) + mean_se(row.episodes_to_solve, row.episodes_to_solve_se)
+                for row in rows
             ],
             "published": [
                 mean_se(row.published_episodes_to_solve, row.published_se) for row in rows
             ],
-            "frames to solve": [mean_se(r.frames_to_solve, r.frames_to_solve_se) for r in rows],
+            "frames to solve": [
+                at_least(r) + mean_se(r.frames_to_solve, r.frames_to_solve_se) for r in rows
+            ],
             "final reward": [mean_se(r.final_reward, r.final_reward_se, 1) for r in rows],
             "log-variance": [mean_se(r.log_variance, r.log_variance_se, 2) for r in rows],
             "scale": [f"{count(r.seeds, 'seed')}, {r.frames:,} frames" for r in rows],
