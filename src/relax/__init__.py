@@ -37,6 +37,7 @@ _HOME = {
     "best_scale": "exact.optimal",
     "ProductBasis": "exact.optimal",
     "RelaxError": "errors",
+    "ArgumentError": "errors",
 }
 __all__ = sorted(_HOME)
 

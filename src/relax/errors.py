@@ -9,6 +9,10 @@ class ConfigError(RelaxError):
     """A key or value of the configuration that is not allowed."""
 
 
+class ArgumentError(RelaxError, ValueError):
+    """An argument, or what a function that was handed in returned, that the library cannot take."""
+
+
 class NonFiniteError(RelaxError):
     """A run whose cost or gradient stopped being finite."""
 

@@ -5,9 +5,9 @@ import itertools
 import torch
 from torch.nn.functional import logsigmoid, softplus
 
-from relax.errors import ConfigError
+from relax.errors import ArgumentError, ConfigError
 from relax.relaxations import MOST_ENUMERATED
-from relax.relaxations.relaxation import Relaxation
+from relax.relaxations.relaxation import CERTAIN, Relaxation
 
 
 class Bernoulli(Relaxation):
@@ -64,9 +64,26 @@ class Bernoulli(Relaxation):
         return slope * mean * (1 - mean)
 
     def entropy(self, logits):
-        """-Σ θ log θ + (1-θ) log(1-θ), in nats: [replica, batch]."""
-        inside = torch.sigmoid(logits) * logsigmoid(logits)
-        return -(inside + torch.sigmoid(-logits) * logsigmoid(-logits)).sum(-1)
+        """-Σ θ log θ + (1-θ) log(1-θ), in nats: [replica, batch]. A θ of 0 or 1 adds nothing."""
+        least = torch.finfo(logits.dtype).min  # for log 0: 0 times it is 0
+        inside = torch.sigmoid(logits) * logsigmoid(logits).clamp(min=least)
+        return -(inside + torch.sigmoid(-logits) * logsigmoid(-logits).clamp(min=least)).sum(-1)
+
+    def log_prob(self, logits, b):
+        """log p(b) = Σ b log θ + (1-b) log(1-θ), in nats, linear in b: [replica, batch]."""
+        least = torch.finfo(logits.dtype).min
+        one, zero = (logsigmoid(x).clamp(min=least) for x in (logits, -logits))
+        return (b * one + (1 - b) * zero).sum(-1)
+
+    def check_logits(self, logits):
+        """Raises ArgumentError: a logit is NaN; ±∞ is a probability of 1 or 0."""
+        if logits.isnan().any():
+            raise ArgumentError("Bernoulli logits must be numbers, inf allowed; some are NaN")
+
+    def settle(self, logits):
+        """±∞ becomes ±CERTAIN."""
+        infinite = logits.isinf()
+        return torch.where(infinite, logits.sign() * CERTAIN, logits), infinite
 
     def states(self, logits):
         """All 2^latents values of b.

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from relax.errors import ConfigError
+from relax.errors import ArgumentError, ConfigError
 from relax.relaxations.relaxation import Relaxation
 
 
@@ -59,6 +59,24 @@ class Gaussian(Relaxation):
         """Σ log_std + log(2πe)/2, in nats (relative to the units of b): [replica, batch]."""
         _, log_std = logits.chunk(2, -1)
         return (log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+
+    def log_prob(self, logits, b):
+        """log N(b; mean, std), summed over latents: [replica, batch]."""
+        mean, log_std = logits.chunk(2, -1)
+        epsilon = (b - mean) * torch.exp(-log_std)
+        return -(0.5 * epsilon.square() + log_std + 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def check_width(self, width):
+        """Raises ArgumentError: not as many means as standard deviations."""
+        if width % 2:
+            raise ArgumentError(
+                f"Gaussian parameters are means, then log standard deviations, as many of each on "
+                f"the last axis; got {width} in all"
+            )
+
+    def noise_shape(self, logits):
+        """Half as many as parameters: [replica, batch, latent]."""
+        return (*logits.shape[:-1], logits.shape[-1] // 2)
 
     def states(self, logits):
         """There is a continuum of them.

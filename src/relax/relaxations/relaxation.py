@@ -17,6 +17,13 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from relax.errors import ArgumentError
+from relax.numerics.checks import is_finite, shaped
+
+# A logit, or a difference of logits, that no noise reaches: uniform noise in float64 moves z by
+# less than 41, and a probability of e^-64 is below rounding beside 1.
+CERTAIN = 64.0
+
 
 class Draw(NamedTuple):
     """One draw of a relaxation; all shapes [replica, batch, latent]."""
@@ -37,6 +44,7 @@ class Relaxation:
     mean(logits)                       E[b]
     pull_back_mean(mean, slope)        ∂c(E[b]) / ∂ logits, from the slope in E[b]
     entropy(logits)                    of b, summed over latents
+    log_prob(logits, b)                log p(b), summed over latents
     states(logits)                     every b with its probability, in turn
     relax(z, inverse)                  b's relaxed value at the temperature 1 / inverse
     relax_derivative(value, inverse)   how a slope in value = relax(z) becomes one in z
@@ -46,12 +54,53 @@ class Relaxation:
         # Settings print it, and a run is known by how its settings print.
         return f"{type(self).__name__}()"
 
+    def __eq__(self, other):
+        return type(self) is type(other) and repr(self) == repr(other)
+
+    def __hash__(self):
+        return hash(repr(self))
+
+    def check_width(self, width):
+        """Raises ArgumentError: there cannot be so many logits on the last axis; here any may."""
+
+    def check_logits(self, logits):
+        """Raises ArgumentError: logits that are no parameters of this law; here if not finite."""
+        if not is_finite(logits):
+            raise ArgumentError(f"the parameters of {self} must be finite; some are NaN or inf")
+
+    def settle(self, logits):
+        """Logits that are finite, and where they were not.
+
+        A logit of ±∞, which is a certainty, becomes one that no noise reaches, so that everything
+        made of it is finite; the gradient in it is zero, for the caller to see to.
+
+        Returns:
+            The logits, and a tensor of bools like them, or None where none can be infinite.
+        """
+        return logits, None
+
+    def noise_type(self, dtype):
+        """The type of the noise for logits of this type."""
+        return dtype
+
+    def noise_shape(self, logits):
+        """The shape of the noise for these logits, and of b."""
+        return logits.shape
+
     def hard_sample(self, logits, u):
         """b from u, in one go."""
         return self.threshold(self.sample(logits, u))
 
     def draw(self, logits, noise):
-        """z, b, z~ and the score from one `Noise`."""
+        """z, b, z~ and the score from one `Noise`.
+
+        Raises:
+            ArgumentError: noise of another shape than that of the latents.
+        """
+        shape = self.noise_shape(logits)
+        for name, given in zip(("u", "v"), noise[:2], strict=False):
+            if given is not None:
+                shaped(f"noise.{name}", given, shape, "latents")
         z = self.sample(logits, noise.u)
         b = self.threshold(z)
         score = self.score(logits, b)
