@@ -5,12 +5,19 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from relax.claims import control
 
 from relax.experiments.claims import for_people, judge_claims
+from relax.experiments.control import claims as control
 from relax.presentation.common import label
-from relax.presentation.intervals import LEVEL, interval, paired_interval
-from relax.presentation.judge import COLUMNS, NOT_REPRODUCED, NOT_TESTED, REPRODUCED, row
+from relax.presentation.intervals import LEVEL, Interval, interval, paired_interval
+from relax.presentation.judge import (
+    COLUMNS,
+    NOT_REPRODUCED,
+    NOT_TESTED,
+    REPRODUCED,
+    judged,
+    row,
+)
 from relax.runs.tables import read_tables, write_markdown, write_table
 
 SEEDS = range(5)
@@ -435,3 +442,37 @@ def test_an_untested_row_carries_no_number():
     assert made["verdict"] == NOT_TESTED
     assert np.isnan(made["value"])
     assert made["scale"] == ""
+
+
+@pytest.mark.parametrize(
+    ("found", "bounds", "holds"),
+    [
+        (Interval(-2.0, -3.0, -1.0), {"below": 0}, True),
+        (Interval(-2.0, -5.0, 1.0), {"below": 0}, False),
+        (Interval(2.0, 1.0, 3.0), {"below": 0}, False),
+        (Interval(2.0, 1.0, 3.0), {"above": 0}, True),
+        (Interval(0.0, -0.05, 0.05), {"above": -0.1, "below": 0.1}, True),
+        (Interval(0.0, -0.05, 0.15), {"above": -0.1, "below": 0.1}, False),
+        (Interval(np.nan, np.nan, np.nan), {"below": 0}, False),
+        (1e-9, {"below": 1e-6}, True),
+        (2.0, {"below": 1e-6}, False),
+    ],
+)
+def test_the_whole_interval_must_lie_between_the_bounds(found, bounds, holds):
+    """The rule that most claims have; the row carries its bounds."""
+    made = row("a", "b", "c", "d", "e", judged(found, "5 seeds", **bounds))
+    assert made["verdict"] == (REPRODUCED if holds else NOT_REPRODUCED)
+    for side in ("above", "below"):
+        assert made[f"holds_{side}"] == pytest.approx(bounds.get(side, np.nan), nan_ok=True)
+
+
+def test_every_verdict_is_that_of_its_bounds():
+    """But where a rule asks for a test beside them. Figure 0 draws the one and the other."""
+    table = judge_claims(everything())
+    tested = table[(table.verdict != NOT_TESTED) & ~table.rule.str.contains("log-rank")]
+    assert tested[["holds_above", "holds_below"]].notna().any(axis=1).all()
+    least, most = tested.ci_low.fillna(tested.value), tested.ci_high.fillna(tested.value)
+    outside = (least < tested.holds_above) | (most > tested.holds_below) | tested.value.isna()
+    assert list(outside) == list(tested.verdict != REPRODUCED)
+    assert outside.any()
+    assert not outside.all()

@@ -56,7 +56,10 @@ COLUMNS = {
         "problem target estimator noise seeds steps theta best_probability loss loss_se "
         "log_variance log_variance_exact published_loss"
     ),
-    "tables/claims.csv": "claim where statistic value ci_low ci_high scale evidence rule verdict",
+    "tables/claims.csv": (
+        "claim where statistic value ci_low ci_high holds_above holds_below scale evidence rule "
+        "verdict"
+    ),
     "tables/vae.csv": (
         "dataset model estimator learning_rate noise seeds steps best_train_elbo "
         "best_train_elbo_se best_valid_elbo best_valid_elbo_se best_valid_bound "

@@ -23,6 +23,7 @@ import pandas as pd
 
 from relax.estimators.registry import REGISTRY
 from relax.presentation.common import count
+from relax.presentation.intervals import Interval
 
 TOLERANCE = 1e-6  # exact numbers that differ by less, relative to their size, count as equal
 HARD = 0.499  # the draft's target for the toy
@@ -31,7 +32,7 @@ FLOOR = 1e-30  # a variance below this is the rounding of float64, and counts as
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 NOT_TESTED = "not tested at this scale"
 COLUMNS = ["claim", "where", "statistic", "value", "ci_low", "ci_high"]
-COLUMNS += ["scale", "evidence", "rule", "verdict"]
+COLUMNS += ["holds_above", "holds_below", "scale", "evidence", "rule", "verdict"]
 
 # RELAX's variance is compared with that of the other unbiased estimators that have one.
 NOT_A_RIVAL_IN_VARIANCE = {"exact", "relax"}.union(
@@ -40,28 +41,46 @@ NOT_A_RIVAL_IN_VARIANCE = {"exact", "relax"}.union(
 
 
 class Finding(NamedTuple):
-    """What the data say: a number, how much data, whether the rule is met, and the interval."""
+    """What the data say: a number, how much data, whether the rule is met, and the interval.
+
+    above, below: the rule's bounds, between which the whole interval, or the exact number, has to
+    lie; NaN where there is none on that side.
+    """
 
     value: float
     scale: str
     holds: bool
     low: float = np.nan
     high: float = np.nan
+    above: float = np.nan
+    below: float = np.nan
 
 
-def judged(interval, scale, holds):
-    """A finding from a `relax.presentation.intervals.Interval`."""
-    return Finding(interval.mean, scale, holds, interval.low, interval.high)
+def judged(found, scale, holds=None, *, above=np.nan, below=np.nan):
+    """A finding from an interval over seeds, or from an exact number.
+
+    Args:
+        found: a `relax.presentation.intervals.Interval`, or a number that has none.
+        scale: how much data is behind it.
+        holds: whether the rule is met; left out where `above` and `below` are all that it asks.
+        above, below: the rule's bounds. Figure 0 draws the distance to them.
+    """
+    exact = not isinstance(found, Interval)
+    value, low, high = (found, np.nan, np.nan) if exact else found
+    if holds is None:
+        least, most = (value, value) if exact else (low, high)
+        over = np.isnan(above) or least > above
+        holds = bool(over and (np.isnan(below) or most < below))
+    return Finding(value, scale, holds, low, high, above, below)
 
 
 def row(claim, where, statistic, rule, evidence, finding):
     """One row of the table. A finding of None means: not tested."""
     finding, tested = finding or Finding(np.nan, "", False), finding is not None
     verdict = (REPRODUCED if finding.holds else NOT_REPRODUCED) if tested else NOT_TESTED
-    numbers = (finding.value, finding.low, finding.high, finding.scale)
-    return dict(
-        zip(COLUMNS, (claim, where, statistic, *numbers, evidence, rule, verdict), strict=True)
-    )
+    numbers = (finding.value, finding.low, finding.high, finding.above, finding.below)
+    cells = (claim, where, statistic, *numbers, finding.scale, evidence, rule, verdict)
+    return dict(zip(COLUMNS, cells, strict=True))
 
 
 def log(variance):

@@ -63,7 +63,7 @@ def fewer_episodes(tables):
                 )
                 scale = f"{_scale(runs)}; followed for {at.horizon.iloc[0]:,} episodes, in which "
                 scale += f"{solved} solve it; log-rank p = {p:.2g}"
-                finding = judged(gap, scale, gap.mean < 0 and p < 1 - LEVEL)
+                finding = judged(gap, scale, gap.mean < 0 and p < 1 - LEVEL, below=0)
         yield row(
             f"{label(ours)} solves {name} in fewer episodes than {label(RIVAL)}",
             WHERE,
@@ -98,7 +98,7 @@ def less_variance(tables):
             runs = select_rates(runs[runs.estimator.isin([ours, RIVAL])])
             gap = paired_interval(run_log_variance(runs), "log", ours, RIVAL)
             if gap is not None:
-                finding = judged(gap, f"{_scale(runs)}, own paths", gap.high < 0)
+                finding = judged(gap, f"{_scale(runs)}, own paths", below=0)
         yield row(
             f"The policy gradient of {label(ours)} has less variance than that of {label(RIVAL)} "
             f"on {name}",

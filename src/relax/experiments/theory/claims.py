@@ -8,7 +8,6 @@ from relax.presentation.judge import (
     FLOOR,
     HARD,
     TOLERANCE,
-    Finding,
     grid_scale,
     judged,
     log,
@@ -59,7 +58,7 @@ def _equation(table, name, as_printed):
     # The draft prints the right side of (8) and (10) with the opposite sign.
     error = (cases.left + cases.right).abs() if as_printed else cases.error
     relative = (error / cases["scale"].clip(lower=FLOOR)).max(skipna=False)
-    return Finding(relative, f"exact; {count(len(cases), 'case')}", relative < TOLERANCE)
+    return judged(relative, f"exact; {count(len(cases), 'case')}", below=TOLERANCE)
 
 
 def concrete_is_biased(tables):
@@ -68,7 +67,7 @@ def concrete_is_biased(tables):
     finding = None
     if not missing(table):
         least = _worst_bias(table).min()
-        finding = Finding(least, _bias_scale(table), least > TOLERANCE)
+        finding = judged(least, _bias_scale(table), above=TOLERANCE)
     yield row(
         "The Concrete estimator is biased at every temperature above zero",
         "section 2.2",
@@ -86,7 +85,7 @@ def bias_vanishes(tables):
     if not missing(table) and table.temperature.nunique() > 1:
         low, high = _worst_bias(table).sort_index().iloc[:2].items()
         order = np.log(high[1] / low[1]) / np.log(high[0] / low[0])
-        finding = Finding(order, _bias_scale(table), order >= LEAST_ORDER)
+        finding = judged(order, _bias_scale(table), order >= LEAST_ORDER, above=LEAST_ORDER)
     yield row(
         "Concrete's bias vanishes as its temperature goes to zero",
         "section 2.2",
@@ -145,7 +144,7 @@ def _excess(wide, name, best, scale):
     if not {name, best} <= set(wide.columns):
         return None
     excess = (wide[name] / wide[best].clip(lower=FLOOR) - 1).min(skipna=False)
-    return Finding(excess, scale, excess >= NOT_OPTIMAL)
+    return judged(excess, scale, excess >= NOT_OPTIMAL, above=NOT_OPTIMAL)
 
 
 def optimum_depends(tables):
@@ -162,7 +161,7 @@ def optimum_depends(tables):
                 grown = best.constant.agg(lambda c: (c.max() - c.min()) / c.abs().max())
                 moved = grown[best[moving].nunique() > 1].min()
                 scale = grid_scale(table, target="targets", theta="values of θ")
-                finding = Finding(moved, scale, moved > TOLERANCE)
+                finding = judged(moved, scale, above=TOLERANCE)
         yield row(
             f"The optimal surrogate depends on {what}",
             "section 3",
@@ -212,7 +211,7 @@ def _learned(table, column, name, other, keys):
     if found is None:
         return None
     seeds = table[table[column] == name].seed.nunique()
-    return judged(found, f"{count(seeds, 'seed')}, {count(len(gaps), 'case')}", found.high < 0)
+    return judged(found, f"{count(seeds, 'seed')}, {count(len(gaps), 'case')}", below=0)
 
 
 def eta_is_learned(tables):
@@ -229,8 +228,7 @@ def eta_is_learned(tables):
         found = worst(gaps, lambda each: max(-each.low, each.high))
         if found is not None:
             scale = f"{count(table.seed.nunique(), 'seed')}, {count(len(gaps), 'case')}"
-            holds = found.low > -ETA_MARGIN and found.high < ETA_MARGIN
-            finding = judged(found, scale, holds)
+            finding = judged(found, scale, above=-ETA_MARGIN, below=ETA_MARGIN)
     yield row(
         "Gradient descent on g² finds REBAR's optimal scale η",
         "abstract, section 2.3",

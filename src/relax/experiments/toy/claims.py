@@ -49,9 +49,8 @@ def theta_at_the_end(tables):
             reached = interval(theta[theta.index == name])
             long_enough = (theta[theta.index == "exact"] < SOLVED).all() and "exact" in theta.index
             if reached is not None and long_enough:
-                holds = reached.high < SOLVED if name == "relax" else reached.low > SOLVED
-                scale = run_scale(rows[rows.estimator == name])
-                finding = judged(reached, scale, holds)
+                bound = {"below" if name == "relax" else "above": SOLVED}
+                finding = judged(reached, run_scale(rows[rows.estimator == name]), **bound)
         side = ("finds", "below") if name == "relax" else ("does not find", "above")
         yield row(
             f"{label(name)} {side[0]} the solution θ = 0 at t = {HARD:g}",
@@ -75,7 +74,7 @@ def rebar_no_faster_than_reinforce(tables):
         if gain is not None and distance > 0:
             gain = type(gain)(*(each / distance for each in gain))
             scale = run_scale(rows[rows.estimator == "rebar"])
-            finding = judged(gain, scale, gain.high < NOTICEABLE)
+            finding = judged(gain, scale, below=NOTICEABLE)
     yield row(
         f"REBAR is not noticeably faster than REINFORCE at t = {HARD:g}",
         "section 4.1",
@@ -96,7 +95,7 @@ def rebar_signal_below_noise(tables):
         ratio = gradient.abs() / np.sqrt(rows.exact_variance.clip(lower=FLOOR))
         found = interval(ratio[_second_half(rows)].groupby(rows.seed).median())
         if found is not None:
-            finding = judged(found, run_scale(rows), found.high < 1)
+            finding = judged(found, run_scale(rows), below=1)
     yield row(
         f"The noise of REBAR's gradient outweighs its signal at t = {HARD:g}",
         "section 4.1",
@@ -126,7 +125,7 @@ def relax_has_less_variance(tables):
                 gap = paired_interval(runs, "log", "relax", other)
                 if gap is not None:
                     scale = run_scale(rows[rows.estimator == "relax"])
-                    finding = judged(gap, scale, gap.high < 0)
+                    finding = judged(gap, scale, below=0)
             yield row(
                 f"RELAX has less variance than {label(other)} on the toy, t = {target:g}",
                 "section 4.1, figure 2",

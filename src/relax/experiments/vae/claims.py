@@ -55,7 +55,7 @@ def better_elbo(tables):
                 gain = paired_interval(best, column, name, other)
                 if gain is not None:
                     scale = run_scale(runs[runs.estimator.isin([name, other])])
-                    finding = judged(gain, scale, gain.low > 0)
+                    finding = judged(gain, scale, above=0)
             kind = {"train_elbo": "training", "valid_elbo": "validation"}[column]
             yield row(
                 f"{label(name)} has a better {kind} ELBO than {label(other)} on {_name(problem)}",
@@ -86,7 +86,7 @@ def faster_than_rebar(tables):
             if gap is not None:
                 scale = run_scale(runs[runs.estimator == "relax"])
                 scale += f"; {reached} of {count(len(relax), 'seed')} get there"
-                finding = judged(gap, scale, gap.high < 0)
+                finding = judged(gap, scale, below=0)
         yield row(
             f"RELAX reaches REBAR's best validation ELBO in fewer epochs than REBAR "
             f"on {_name(problem)}",
@@ -114,7 +114,7 @@ def _gap(runs, name, other):
     if gap is None:
         return None
     source = [f"on {label(t)}'s path" for t in runs.trajectory.unique()]
-    return judged(gap, run_scale(runs, *source), gap.high < 0)
+    return judged(gap, run_scale(runs, *source), below=0)
 
 
 def less_variance(tables):
