@@ -11,8 +11,8 @@ import statistics
 import time
 
 import torch
-from relax.problems import control_training
 
+from relax.experiments.control import training as control_training
 from relax.experiments.control.training import ControlSettings, Trainer, train
 
 FRAMES, RUNS = 20_000, 3

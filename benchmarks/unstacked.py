@@ -9,11 +9,12 @@ replace. `tests/unit/test_benchmarks.py` holds the two to the same results.
 import copy
 
 import torch
-from relax.problems import vae, vae_error
 from torch import nn
 from torch.autograd import Function
 
 from relax.estimators.learning import learn_surrogates
+from relax.experiments.vae import error as vae_error
+from relax.experiments.vae import model as vae
 from relax.experiments.vae.gradients import encoder_estimate, set_model_gradients
 from relax.experiments.vae.trainer import surrogate_groups
 from relax.numerics import replicas

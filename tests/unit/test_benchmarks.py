@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from relax.problems import vae_trainer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from relax.data.images import Images
 from relax.estimators.registry import estimator_names
+from relax.experiments.vae import trainer as vae_trainer
 from relax.experiments.vae.model import MODELS
 from relax.experiments.vae.trainer import Minibatches, Trainer
 from relax.numerics.streams import Noise, generator

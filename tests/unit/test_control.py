@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary
-from relax.problems import control_training
 
 from relax.errors import ConfigError, Interrupted, NonFiniteError
 from relax.estimators.registry import load_estimator
+from relax.experiments.control import training as control_training
 from relax.experiments.control.environments import Lane, Spaces, live, make
 from relax.experiments.control.problem import (
     Policy,

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from relax.problems import vae_trainer
 
 from relax.data.images import Images
 from relax.estimators.registry import estimator_names
+from relax.experiments.vae import trainer as vae_trainer
 from relax.experiments.vae.trainer import Minibatches, Trainer, VAESettings
 from relax.numerics.optimizers import RMSProp, adam
 from relax.numerics.streams import generator

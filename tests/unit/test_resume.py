@@ -8,10 +8,10 @@ import signal
 import pandas as pd
 import pytest
 import torch
-from relax.problems import vae_training
 from unit.test_vae import images, settings  # noqa: F401
 
 from relax.errors import DataError, Interrupted, NonFiniteError
+from relax.experiments.vae import training as vae_training
 from relax.runs.resume import Unfinished, identity, read_sealed, write_sealed
 
 RUN, OTHER = identity("this run"), identity("another")

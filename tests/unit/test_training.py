@@ -5,10 +5,10 @@ from io import StringIO
 import pandas as pd
 import pytest
 import torch
-from relax.problems import toy
 
 from relax.errors import DataError, NonFiniteError
 from relax.estimators.registry import estimator_names
+from relax.experiments.toy import problem as toy
 from relax.numerics.finite import check_finite
 from relax.numerics.optimizers import adam
 from relax.runs.checkpoints import load_checkpoint, save_checkpoint

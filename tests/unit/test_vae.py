@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from relax.problems import vae_trainer, vae_training, vae_variance
 from torch.distributions import Bernoulli
 
 from relax.data.images import Images
 from relax.errors import ConfigError, DataError, NonFiniteError
 from relax.estimators.learning import learn_surrogates
 from relax.estimators.registry import REGISTRY, estimator_names
+from relax.experiments.vae import trainer as vae_trainer
+from relax.experiments.vae import training as vae_training
+from relax.experiments.vae import variance as vae_variance
 from relax.experiments.vae.evaluation import bounds
 from relax.experiments.vae.gradients import encoder_estimate, set_model_gradients
 from relax.experiments.vae.model import MODELS, DiscreteVAE, LayerCost

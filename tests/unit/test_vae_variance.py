@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from relax.problems import vae_training, vae_variance
 from unit.test_vae import BATCH, ESTIMATORS, LATENTS, images, settings  # noqa: F401
 
+from relax.experiments.vae import training as vae_training
+from relax.experiments.vae import variance as vae_variance
 from relax.experiments.vae.midtraining import (
     CONTESTANTS,
     MidtrainingSettings,
