@@ -15,6 +15,8 @@ _HOME = {
     "Bernoulli": "relaxations.bernoulli",
     "Categorical": "relaxations.categorical",
     "Gaussian": "relaxations.gaussian",
+    "PlackettLuce": "relaxations.plackett_luce",
+    "Joint": "relaxations.joint",
     "Noise": "numerics.streams",
     "NoiseStream": "numerics.streams",
     "Estimate": "estimators.formula",

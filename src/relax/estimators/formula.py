@@ -88,20 +88,16 @@ def control_variate_estimate(surrogate, cost, logits, noise, context=None, relax
         relaxation: what the latents are.
     """
     logits = logits.detach()
-    z, b, z_tilde, dz_tilde, score = relaxation.draw(logits, noise)
+    draw = relaxation.draw(logits, noise)
+    z, b, z_tilde, dz_tilde, score = draw
     expect(cost, b)
     coupled = z_tilde is z
     written = coupled and type(relaxation) is Bernoulli
     if written and (form := surrogate.closed_form(z, cost, context)):
         return _coupled_closed_form(form, cost, b, score, 1 - dz_tilde)
     c_tilde, slope_tilde = surrogate.value_and_slope(z_tilde, cost, context)
-    if coupled:
-        correction = relaxation.pull_back(logits, z, slope_tilde * (1 - dz_tilde))
-    else:
-        _, slope = surrogate.value_and_slope(z, cost, context)
-        correction = relaxation.pull_back(logits, z, slope) - relaxation.pull_back(
-            logits, z_tilde, slope_tilde * dz_tilde
-        )
+    slope = slope_tilde if coupled else surrogate.value_and_slope(z, cost, context)[1]
+    correction = relaxation.correction(logits, draw, slope, slope_tilde)
     f = cost(b)
     signal = f.detach() - c_tilde
     return Estimate(b, f, signal.unsqueeze(-1) * score + correction, signal)

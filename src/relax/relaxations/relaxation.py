@@ -9,8 +9,9 @@ its derivative, in closed form: the estimators need no tape through the sampling
 
 Derivatives are taken in two stages. z moves one for one with its location (the logit α, the
 log-probabilities ℓ, the mean), and z~ with its own location coordinate by coordinate; from there
-`pull_back` takes them to the parameters, by the chain rule. The parameters are called logits
-whatever they are.
+`pull_back` takes them to the parameters, by the chain rule. Where a z~ moves with the locations of
+others too, the relaxation has a `correction` of its own. The parameters are called logits whatever
+they are.
 """
 
 from typing import NamedTuple
@@ -107,3 +108,16 @@ class Relaxation:
         if noise.v is None:
             return Draw(z, b, z, self.coupled_derivative(z, score), score)
         return Draw(z, b, *self.sample_given(logits, b, noise.v), score)
+
+    def correction(self, logits, draw, slope, slope_tilde):
+        """∂c(z) - ∂c(z~), from the slopes of c at z and at z~; with coupled noise they are one."""
+        if draw.z_tilde is draw.z:
+            return self.pull_back(logits, draw.z, slope_tilde * (1 - draw.dz_tilde))
+        return self.pull_back(logits, draw.z, slope) - self.pull_back(
+            logits, draw.z_tilde, slope_tilde * draw.dz_tilde
+        )
+
+    def relaxed(self, z, inverse):
+        """relax(z, inverse), and the function that takes a slope in it to one in z."""
+        value = self.relax(z, inverse)
+        return value, self.relax_derivative(value, inverse)

@@ -27,9 +27,7 @@ class Temperature(nn.Module):
 
     def relaxed(self, z):
         """σ(z/λ), and the function that takes a slope in it to one in z."""
-        inverse = self.inverse()
-        value = self.relaxation.relax(z, inverse)
-        return value, self.relaxation.relax_derivative(value, inverse)
+        return self.relaxation.relaxed(z, self.inverse())
 
 
 class RelaxedCost(Surrogate):

@@ -1,0 +1,109 @@
+"""Latents of several kinds side by side: a relaxation made of relaxations."""
+
+import torch
+
+from relax.relaxations.relaxation import Draw, Relaxation
+
+
+class Joint(Relaxation):
+    """Independent parts along the last axis, each a relaxation with so many latents.
+
+    Everything is done part by part, so that a surrogate or a cost sees all of them together. For
+    parts with a parameter a latent.
+
+    Args:
+        parts: pairs (relaxation, number of latents), in the order in which they stand.
+    """
+
+    def __init__(self, *parts):
+        self.parts, self.widths = zip(*parts, strict=True)
+
+    def __repr__(self):
+        parts = zip(self.parts, self.widths, strict=True)
+        return f"Joint({', '.join(f'({part!r}, {width})' for part, width in parts)})"
+
+    def _each(self, call, *tensors):
+        """call(part, its own slices) of every part, side by side."""
+        pieces = [tensor.split(self.widths, -1) for tensor in tensors]
+        return torch.cat([call(*those) for those in zip(self.parts, *pieces, strict=True)], -1)
+
+    def sample(self, logits, u):
+        return self._each(lambda part, *own: part.sample(*own), logits, u)
+
+    def threshold(self, z):
+        return self._each(lambda part, own: part.threshold(own), z)
+
+    def sample_given(self, logits, b, v):
+        pieces = [tensor.split(self.widths, -1) for tensor in (logits, b, v)]
+        found = [p.sample_given(*own) for p, *own in zip(self.parts, *pieces, strict=True)]
+        return tuple(torch.cat(those, -1) for those in zip(*found, strict=True))
+
+    def draw(self, logits, noise):
+        draws = self._draws(logits, noise)
+        found = Draw(*(torch.cat(those, -1) for those in zip(*draws, strict=True)))
+        # Coupled noise is told by z~ being z itself.
+        return found if noise.v is not None else found._replace(z_tilde=found.z)
+
+    def _draws(self, logits, noise):
+        pieces = [logits.split(self.widths, -1)]
+        pieces += [
+            [None] * len(self.parts) if n is None else n.split(self.widths, -1) for n in noise
+        ]
+        return [
+            part.draw(own, type(noise)(u, v))
+            for part, own, u, v in zip(self.parts, *pieces, strict=True)
+        ]
+
+    def correction(self, logits, draw, slope, slope_tilde):
+        coupled = draw.z_tilde is draw.z
+        pieces = [tensor.split(self.widths, -1) for tensor in (logits, slope, slope_tilde, *draw)]
+        found = []
+        for part, own, own_slope, own_tilde, *drawn in zip(self.parts, *pieces, strict=True):
+            own_draw = Draw(*drawn)
+            own_draw = own_draw._replace(z_tilde=own_draw.z) if coupled else own_draw
+            found.append(part.correction(own, own_draw, own_slope, own_tilde))
+        return torch.cat(found, -1)
+
+    def score(self, logits, b):
+        return self._each(lambda part, *own: part.score(*own), logits, b)
+
+    def pull_back(self, logits, z, slope):
+        return self._each(lambda part, *own: part.pull_back(*own), logits, z, slope)
+
+    def mean(self, logits):
+        return self._each(lambda part, own: part.mean(own), logits)
+
+    def pull_back_mean(self, mean, slope):
+        return self._each(lambda part, *own: part.pull_back_mean(*own), mean, slope)
+
+    def entropy(self, logits):
+        pieces = logits.split(self.widths, -1)
+        return sum(part.entropy(own) for part, own in zip(self.parts, pieces, strict=True))
+
+    def states(self, logits):
+        """Every combination of the parts' states."""
+        yield from self._states(list(zip(self.parts, logits.split(self.widths, -1), strict=True)))
+
+    def _states(self, parts):
+        (part, logits), *rest = parts
+        for b, probability in part.states(logits):
+            if not rest:
+                yield b, probability
+                continue
+            for others, own in self._states(rest):
+                yield torch.cat([b, others], -1), probability * own
+
+    def relax(self, z, inverse):
+        return self._each(lambda part, own: part.relax(own, inverse), z)
+
+    def relaxed(self, z, inverse):
+        values, functions = zip(
+            *(p.relaxed(own, inverse) for p, own in zip(self.parts, z.split(self.widths, -1))),
+            strict=True,
+        )
+
+        def to_z(slope):
+            slopes = slope.split(self.widths, -1)
+            return torch.cat([f(own) for f, own in zip(functions, slopes, strict=True)], -1)
+
+        return torch.cat(values, -1), to_z
