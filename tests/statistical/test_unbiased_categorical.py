@@ -14,7 +14,6 @@ from statistical.test_unbiased import (
     FALSE_ALARM_RATE,
     KINDS,
     SEEDS,
-    UNBIASED,
     accumulate,
     check,
     of_registry,
@@ -22,11 +21,17 @@ from statistical.test_unbiased import (
 )
 from unit.test_categorical import ForgetsTheMaximum
 
+from relax.estimators.registry import REGISTRY, estimator_names
 from relax.exact.enumeration import enumerate_gradient
 from relax.numerics.streams import uniform_noise
 from relax.relaxations.categorical import CATEGORICAL
 from relax.surrogates.base import SurrogateSpec
 
+UNBIASED = [
+    name
+    for name in estimator_names(kind="categorical", samples=1)
+    if REGISTRY[name].unbiased and name != "exact"
+]
 OUTCOMES, CHUNKS = (5, 8), 5
 COORDINATES = len(UNBIASED) * len(KINDS) * len(SEEDS) * sum(OUTCOMES)
 # RELAX's network sees z itself: softmax(z/λ) would hide a shift of all its coordinates.

@@ -8,7 +8,7 @@ from relax.data.images import load_images
 from relax.errors import DataError
 from relax.estimators.registry import REGISTRY
 from relax.presentation.common import rounded
-from relax.presentation.style import estimator_look
+from relax.presentation.style import estimator_look, estimator_marker
 from relax.runs.tables import read_tables, write_markdown, write_table
 
 
@@ -55,5 +55,9 @@ def test_damaged_data_is_named(tmp_path, content):
 
 def test_every_estimator_has_its_own_look():
     looks = [estimator_look(name) for name in REGISTRY]
-    assert len({look["color"] for look in looks}) == len(looks)
-    assert len({look["dashes"] for look in looks}) == len(looks)
+    assert len({(look["color"], look["dashes"]) for look in looks}) == len(looks)
+    assert len({look["color"] for look in looks[:9]}) == 9
+    points = {
+        (look["color"], estimator_marker(name)) for look, name in zip(looks, REGISTRY, strict=True)
+    }
+    assert len(points) == len(looks)

@@ -205,7 +205,7 @@ def test_without_grad_mode_nothing_carries_a_graph(problem):
             assert not estimate.gradient.requires_grad
 
 
-@pytest.mark.parametrize("name", estimator_names())
+@pytest.mark.parametrize("name", estimator_names(samples=1))
 def test_estimators_are_pure(problem, name):
     """Same arguments, same answer; the caller's logits and the cost's weights get no gradient."""
     logits, u, v, context = problem
@@ -223,7 +223,7 @@ def test_estimators_are_pure(problem, name):
     assert bool([p for p in surrogate.parameters() if p.requires_grad]) == REGISTRY[name].learns
 
 
-@pytest.mark.parametrize("name", estimator_names())
+@pytest.mark.parametrize("name", estimator_names(samples=1))
 def test_a_replicas_estimate_does_not_depend_on_its_neighbours(problem, name):
     logits, u, v, context = problem
     estimator = load_estimator(name)
@@ -238,7 +238,7 @@ def test_a_replicas_estimate_does_not_depend_on_its_neighbours(problem, name):
         torch.testing.assert_close(gradient([row])[0], together[row], rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", estimator_names())
+@pytest.mark.parametrize("name", estimator_names(samples=1))
 @pytest.mark.parametrize("add_relaxed_cost", [True, False])
 def test_surrogates_read_only_the_settings_that_they_declare(name, add_relaxed_cost):
     """An undeclared one would take its default unseen, and would not rerun when it is changed."""

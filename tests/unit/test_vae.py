@@ -48,8 +48,9 @@ def one_estimate(run, images, kind="coupled", dtype=torch.float32):
     model, estimator, surrogates = (part for part in build(run, images))
     model, surrogates = model.to(dtype), surrogates.to(dtype)
     x = images.train[:BATCH].to(dtype).expand(len(run.seeds), -1, -1)
+    rows = BATCH * estimator.samples(run.spec_of(run.estimator))
     layers = len(model.encoders)
-    noise = NoiseStream(run.seeds, "noise", BATCH, layers * LATENTS, kind, dtype)(0)
+    noise = NoiseStream(run.seeds, "noise", rows, layers * LATENTS, kind, dtype)(0)
     return (
         model,
         estimator,
@@ -137,7 +138,7 @@ def test_every_parameter_gets_its_own_gradient_and_nothing_else(images, model_na
     set_model_gradients(estimate, list(model.parameters()))
 
     x = images.train[:BATCH].expand(2, -1, -1)
-    below = [x, *(layer.sample for layer in estimate.layers)]
+    below = [x, *(layer.sample[:, :BATCH] for layer in estimate.layers)]
     for layer, encoder in enumerate(model.encoders):
         logits = model.encode(layer, below[layer])
         per_logit = estimate.layers[layer].gradient.detach() / BATCH
@@ -145,6 +146,8 @@ def test_every_parameter_gets_its_own_gradient_and_nothing_else(images, model_na
         for parameter, gradient in zip(encoder.parameters(), expected, strict=True):
             torch.testing.assert_close(parameter.grad, gradient)
 
+    if estimate.cost.shape[1] > BATCH:  # the layers above are drawn again from each sample
+        return
     generative = [*model.decoders.parameters(), model.prior_logits]
     log_p = Bernoulli(logits=model.prior_logits).log_prob(below[-1]).sum(-1)
     for layer in range(len(model.decoders)):
@@ -153,6 +156,29 @@ def test_every_parameter_gets_its_own_gradient_and_nothing_else(images, model_na
     expected = torch.autograd.grad(-log_p.mean(1).sum(), generative)
     for parameter, gradient in zip(generative, expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient)
+
+
+@pytest.mark.parametrize("model_name", MODELS)
+@pytest.mark.parametrize("name", [name for name in ESTIMATORS if REGISTRY[name].samples[1]])
+def test_several_samples_teach_the_decoder_by_their_mean(images, model_name, name):
+    """Two samples of each image are one of each of twice as many, drawn with the same noise."""
+    run = settings(name, model_name, direct_gradient=False)
+    model, _, _, _ = one_estimate(run, images)
+    x = images.train[:BATCH].expand(2, -1, -1)
+    noise = run.noise_stream("noise")(0)
+    plain = settings("reinforce", model_name)
+    estimator, surrogates = build(plain, images)[1:]
+    if name in ("rloo", "double_cv", "rodeo"):  # the others couple their samples
+        _, own, controls, _ = one_estimate(run, images)
+        several = encoder_estimate(own, controls, model, x, noise, False)
+        one_by_one = encoder_estimate(estimator, surrogates, model, x.repeat(1, 2, 1), noise)
+        torch.testing.assert_close(several.cost, one_by_one.cost)
+        gradients = []
+        for estimate in (several, one_by_one):
+            set_model_gradients(estimate, list(model.parameters()))
+            gradients.append([p.grad.clone() for p in model.decoders.parameters()])
+        for first, second in zip(*gradients, strict=True):
+            torch.testing.assert_close(first, second)
 
 
 LEARNERS = [name for name in estimator_names() if REGISTRY[name].learns]

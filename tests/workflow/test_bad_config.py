@@ -37,6 +37,11 @@ MISTAKES = [
     ),
     ("vae.surrogate_weight_decay: -0.1", "vae.surrogate_weight_decay: must be 0 or more; got -0.1"),
     ("vae.pretraining_steps: many", "vae.pretraining_steps: must be a whole number; got 'many'"),
+    (
+        "{toy.surrogate.samples: 1, toy.estimators: [reinforce, rloo]}",
+        "toy.surrogate.samples: 'rloo' takes 2 or more samples of a latent, not 1",
+        "with 1: exact, reinforce, concrete, rebar, relax, nvil, muprop",
+    ),
     ("device: gpu", "device: must be one of auto, cpu, cuda; got 'gpu'"),
     ("vae.learning_rates_per_job: 0", "vae.learning_rates_per_job: must be 1 or more; got 0"),
     ("vae.save_every: -1", "vae.save_every: must be 0 or more; got -1"),

@@ -23,6 +23,7 @@ rule theory:
             *(
                 REGISTRY[name].module.removeprefix("relax.")
                 for name in estimator_names()
+                if REGISTRY[name].formula
             ),
         ),
     output:

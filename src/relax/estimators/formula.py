@@ -4,6 +4,10 @@ Contract, the same for every estimator:
 
     (surrogate, cost, logits, noise, context) -> Estimate(sample, cost, gradient, learning_signal)
 
+An estimator may take K samples of every latent; `Estimator.samples` says how many. They ride on
+the batch axis, [replica, K * batch, latent], the cost is called once on all of them, and the
+gradient stays one an image, [replica, batch, latent]: `relax.estimators.samples`.
+
 Estimators are pure: noise is an argument, nothing is stepped, `.backward()` is never called, and
 the caller's logits receive no gradient by stealth (they are detached on entry). `gradient` is the
 estimate of d E[f(b)] / d logits for every sample, so its mean over samples estimates the gradient
@@ -39,11 +43,16 @@ from relax.surrogates.closed_forms import differentiable
 class Estimate(NamedTuple):
     """What an estimator returns for one noise."""
 
-    sample: Tensor  # b, hard: [replica, batch, latent]
-    cost: Tensor  # f(b): [replica, batch]
+    sample: (
+        Tensor  # b, hard: [replica, batch, latent]; of K samples all: [replica, K * batch, latent]
+    )
+    cost: Tensor  # f(b): [replica, batch]; of K samples each: [replica, K * batch]
     gradient: Tensor  # estimate of d E[f] / d logits, a sample: [replica, batch, latent]
     learning_signal: Tensor | None = None  # f(b) - c, the score's factor: [replica, batch]
     written_out: "WrittenOut | None" = None  # the gradient's derivatives in φ, without the tape
+    # Of an objective other than the mean of its samples' costs (`relax.estimators.bound`): the
+    # derivative of `cost` in each sample's, [replica, samples * batch].
+    weights: Tensor | None = None
 
     def plus(self, term):
         """The estimate with a term added to its gradient that φ has no part in."""
@@ -178,9 +187,11 @@ class Estimator:
         objective: `Estimate` -> [replica], what the surrogate's parameters φ descend; by default
             the estimator's own variance.
         sampled: whether the gradient depends on the noise at all.
+        samples: SurrogateSpec -> K, how many rows of noise the estimate for one image takes.
     """
 
     estimate: Callable[..., Estimate] = control_variate_estimate
     surrogate: Callable[[SurrogateSpec, list], nn.Module] = no_surrogate
     objective: Callable[[Estimate], Tensor] = least_variance
     sampled: bool = True
+    samples: Callable[[SurrogateSpec], int] = lambda spec: 1

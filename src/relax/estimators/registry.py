@@ -6,14 +6,22 @@ so new lines go to the end.
 """
 
 import importlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 from relax.errors import ConfigError
 from relax.relaxations import MOST_ENUMERATED
 
 
+class Calls(NamedTuple):
+    """How often one estimate calls the cost, for one image."""
+
+    evaluations: int  # of f
+    gradients: int  # of f, along with an evaluation
+
+
 class Entry(NamedTuple):
-    """Where an estimator lives, how figures and tables call it, and what it reads."""
+    """Where an estimator lives, how figures and tables call it, and what it needs."""
 
     module: str
     label: str
@@ -25,20 +33,57 @@ class Entry(NamedTuple):
     of_z: bool = True  # whether its control variate is a function of z alone, to be drawn over u
     max_latents: int | None = None  # the most latents it can handle; None: any number
     # Sections of the configuration that may name it: rl takes those that evaluate the cost at b
-    # alone, and only there is a state to see.
+    # alone, and only there is a state to see; bound is the multi-sample objective.
     sections: tuple[str, ...] = ("toy", "vae")
     actions: str | None = None  # in rl: "discrete", "continuous", or None for both
+    kinds: tuple[str, ...] = ("bernoulli", "categorical")  # of latents
+    # K, the samples of a latent: the least number, and the step from one allowed number to the
+    # next; a step of 0 allows no other. Where K is a setting, `reads` has "samples".
+    samples: tuple[int, int] = (1, 0)
+    # (K, latents) -> how often it evaluates the cost at hard values, and its gradient there.
+    evaluations: Callable[[int, int], int] = lambda samples, latents: samples
+    gradients: Callable[[int, int], int] = lambda samples, latents: 0
+    # Whether it is the one formula with a surrogate of its own (or MuProp's form of it).
+    formula: bool = True
+    # Whether it evaluates the cost, with its gradient, at relaxed values or at the mean as well;
+    # "added": only where the setting add_relaxed_cost says so.
+    relaxed: bool | str = False
+
+    def needs_gradient(self, add_relaxed_cost=False):
+        """Whether the cost must be differentiable in b."""
+        optional = self.relaxed == "added" and not add_relaxed_cost
+        return bool(self.gradients(2, 2) or (self.relaxed and not optional))
+
+    def allows(self, samples):
+        """Whether K may be this number."""
+        least, step = self.samples
+        return samples == least or bool(step and samples > least and (samples - least) % step == 0)
 
 
 NETWORK = ("hidden", "activation", "squash", "add_relaxed_cost")
 EVERYWHERE = ("toy", "vae", "rl")
+ANY = ("bernoulli", "categorical", "gaussian")
+SEVERAL, PAIRS = (2, 1), (2, 2)  # samples: any number from two on; whole pairs
 REGISTRY = {
-    "exact": Entry("relax.exact.estimator", "exact gradient", max_latents=MOST_ENUMERATED),
-    "reinforce": Entry("relax.estimators.reinforce", "REINFORCE", sections=EVERYWHERE),
-    "concrete": Entry(
-        "relax.estimators.concrete", "Concrete (biased)", ("temperature",), unbiased=False
+    "exact": Entry(
+        "relax.exact.estimator",
+        "exact gradient",
+        max_latents=MOST_ENUMERATED,
+        evaluations=lambda samples, latents: 2**latents,
     ),
-    "rebar": Entry("relax.estimators.rebar", "REBAR", ("temperature", "scale"), learns=True),
+    "reinforce": Entry(
+        "relax.estimators.reinforce", "REINFORCE", sections=(*EVERYWHERE, "bound"), kinds=ANY
+    ),
+    "concrete": Entry(
+        "relax.estimators.concrete",
+        "Concrete (biased)",
+        ("temperature",),
+        unbiased=False,
+        relaxed=True,
+    ),
+    "rebar": Entry(
+        "relax.estimators.rebar", "REBAR", ("temperature", "scale"), learns=True, relaxed=True
+    ),
     "relax": Entry(
         "relax.estimators.relax",
         "RELAX",
@@ -46,11 +91,33 @@ REGISTRY = {
         learns=True,
         sections=EVERYWHERE,
         actions="discrete",
+        kinds=ANY,
+        relaxed="added",
     ),
-    "nvil": Entry("relax.estimators.nvil", "NVIL", ("hidden", "activation"), learns=True),
-    "muprop": Entry("relax.estimators.muprop", "MuProp", ("scale",), learns=True, of_z=False),
+    "nvil": Entry(
+        "relax.estimators.nvil",
+        "NVIL",
+        ("hidden", "activation"),
+        learns=True,
+        sections=("toy", "vae", "bound"),
+        kinds=ANY,
+    ),
+    "muprop": Entry(
+        "relax.estimators.muprop",
+        "MuProp",
+        ("scale",),
+        learns=True,
+        of_z=False,
+        kinds=ANY,
+        relaxed=True,
+    ),
     "a2c": Entry(
-        "relax.estimators.a2c", "A2C", ("hidden", "activation"), learns=True, sections=("rl",)
+        "relax.estimators.a2c",
+        "A2C",
+        ("hidden", "activation"),
+        learns=True,
+        sections=("rl",),
+        kinds=ANY,
     ),
     "lax": Entry(
         "relax.estimators.lax",
@@ -59,22 +126,60 @@ REGISTRY = {
         learns=True,
         sections=("rl",),
         actions="continuous",
+        kinds=("gaussian",),
+    ),
+    "rloo": Entry(
+        "relax.estimators.rloo", "RLOO", ("samples",), kinds=ANY, samples=SEVERAL, formula=False
     ),
 }
 
 
-def estimator_names(latents=1, section="vae"):
-    """Names of the estimators for this many latents, in the registry's order.
+def estimator_names(latents=1, section="vae", kind=None, samples=None, differentiable=True):
+    """Names of the estimators that do under these circumstances, in the registry's order.
 
     Args:
         latents: how many latents they must handle.
-        section: "toy", "vae" or "rl": where in the configuration they are to be named.
+        section: "toy", "vae", "rl" or "bound": where in the configuration they are to be named.
+        kind: "bernoulli", "categorical" or "gaussian": what the latents are; None: any of them.
+        samples: K, how many samples of a latent there are; None: as many as each takes.
+        differentiable: whether the cost can be differentiated in b.
     """
     return [
         name
         for name, entry in REGISTRY.items()
-        if section in entry.sections and (entry.max_latents is None or latents <= entry.max_latents)
+        if section in entry.sections
+        and misfit(name, latents, kind, samples, differentiable) is None
     ]
+
+
+def misfit(name, latents=1, kind=None, samples=None, differentiable=True):
+    """Why this estimator does not do there, in words, or None; arguments as above."""
+    entry = REGISTRY[name]
+    if entry.max_latents is not None and latents > entry.max_latents:
+        return f"takes at most {entry.max_latents} latents"
+    if kind is not None and kind not in entry.kinds:
+        return f"is for {' and '.join(entry.kinds)} latents, not for {kind} ones"
+    if samples is not None and not entry.allows(samples):
+        least, step = entry.samples
+        wants = {0: f"{least}", 1: f"{least} or more"}.get(step, f"a multiple of {step}")
+        return f"takes {wants} samples of a latent, not {samples}"
+    if not differentiable and entry.needs_gradient():
+        return "needs the gradient of the cost, which has none"
+    return None
+
+
+def calls(name, samples=1, latents=1, noise="coupled", add_relaxed_cost=True):
+    """How often one estimate calls the cost, as `Calls`.
+
+    A relaxed value counts as an evaluation with its gradient; with independent noise there are two
+    of them, at z and at z~. (Learning φ asks for second derivatives there besides.)
+    """
+    entry = REGISTRY[name]
+    relaxed = 0
+    if entry.relaxed and (entry.relaxed != "added" or add_relaxed_cost):
+        relaxed = 2 if noise == "independent" and "scale" in entry.reads and entry.of_z else 1
+    evaluations, gradients = entry.evaluations(samples, latents), entry.gradients(samples, latents)
+    return Calls(evaluations + relaxed, gradients + relaxed)
 
 
 def load_estimator(name):

@@ -21,13 +21,27 @@ _LOOKS = [
     ("#8C6D31", (4, 1, 4, 1, 1, 1)),
     ("#7F7F7F", (7, 1, 2, 1)),
 ]
+_SHIFT = 4  # places by which the dashes of the next turn of colours are shifted
+# As many as share no factor with the colours, so that pairs do not come back.
+_MARKERS = ["o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">", "d", "*"]
 COST_COLOUR = "#555555"
 
 
 def estimator_look(name):
-    """Colour, dashes and label of an estimator, by its place in the registry."""
-    colour, dashes = _LOOKS[list(REGISTRY).index(name) % len(_LOOKS)]
-    return {"color": colour, "dashes": dashes, "label": REGISTRY[name].label}
+    """Colour, dashes and label of an estimator, by its place in the registry.
+
+    There are more estimators than colours that can be told apart: the tenth has the colour of the
+    first with other dashes, and so on. No two have both in common.
+    """
+    place = list(REGISTRY).index(name)
+    turn, colour = divmod(place, len(_LOOKS))
+    dashes = _LOOKS[(place + _SHIFT * turn) % len(_LOOKS)][1]
+    return {"color": _LOOKS[colour][0], "dashes": dashes, "label": REGISTRY[name].label}
+
+
+def estimator_marker(name):
+    """An estimator's marker where it is a point; no two have colour and marker in common."""
+    return _MARKERS[list(REGISTRY).index(name) % len(_MARKERS)]
 
 
 def ordered(names):

@@ -13,6 +13,8 @@ from relax.relaxations.relaxation import CERTAIN, Relaxation
 class Bernoulli(Relaxation):
     """b ~ Bernoulli(σ(α)) with logits α: z = α + logit u, b = 1[z > 0] (draft, equation 4)."""
 
+    kind = "bernoulli"
+
     def sample(self, logits, u):
         """z = α + logit u. Its derivative in α is 1."""
         return logits + torch.logit(u)

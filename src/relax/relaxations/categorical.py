@@ -40,6 +40,8 @@ class Categorical(Relaxation):
         outcomes: k; None for what the last axis holds.
     """
 
+    kind = "categorical"
+
     def __init__(self, variables=1, outcomes=None):
         self.variables = checks.count("variables", variables)
         self.outcomes = None if outcomes is None else checks.count("outcomes", outcomes, 2)

@@ -18,6 +18,8 @@ class Gaussian(Relaxation):
         g = [f(b) - c(b)] ∂ log p(b) + ∂c(b).
     """
 
+    kind = "gaussian"
+
     def sample(self, logits, u):
         """z = mean + e^{log_std} ε with ε = Φ^{-1}(u). Its derivative in the mean is 1."""
         mean, log_std = logits.chunk(2, -1)

@@ -11,7 +11,7 @@ from jsonschema.validators import extend
 
 from relax.data.datasets import data_set_names, mistakes
 from relax.errors import ConfigError
-from relax.estimators.registry import REGISTRY, estimator_names
+from relax.estimators.registry import REGISTRY, estimator_names, misfit
 
 # JSON Schema calls 1000.0 an integer; Python's range() does not.
 _Validator = extend(
@@ -180,6 +180,9 @@ def _check_beyond_schema(config):
         messages.append(
             f"  preset: '{config['preset']}' is a folder of the default preset; take another name"
         )
+    messages += [
+        mistake for section in ("toy", "vae") for mistake in _sample_mistakes(config, section)
+    ]
     tuned = config["toy"]["relaxation"]["estimators"]
     drawable = [n for n in estimator_names() if REGISTRY[n].learns and REGISTRY[n].of_z]
     messages += [
@@ -204,6 +207,17 @@ def _check_beyond_schema(config):
                 f"and {block[whole]}"
             )
     return messages
+
+
+def _sample_mistakes(config, section):
+    """A line for each of the section's estimators that cannot take as many samples as it is told."""
+    samples = config[section]["surrogate"]["samples"]
+    able = [name for name, entry in REGISTRY.items() if entry.samples[1] and entry.allows(samples)]
+    for name in config[section]["estimators"]:
+        if "samples" in REGISTRY[name].reads and (why := misfit(name, samples=samples)):
+            alone = estimator_names(section=section, samples=1)
+            would = f"with {samples}: {', '.join(able)}" if able else f"with 1: {', '.join(alone)}"
+            yield f"  {section}.surrogate.samples: '{name}' {why}; {would}"
 
 
 def _odd_numbers(value, path=()):

@@ -28,6 +28,8 @@ class SurrogateSpec:
         add_relaxed_cost: RELAX adds its network to REBAR's η f(σ(z/λ)).
         temperature: λ at the start (for Concrete: throughout).
         scale: η at the start.
+        samples: K, of the estimators that take several samples of a latent.
+        draws: of z given b behind one estimate of Gumbel-Rao.
         relaxation: what the latents are, where σ(z/λ) comes from (categorical: softmax(z/λ)).
     """
 
@@ -39,6 +41,8 @@ class SurrogateSpec:
     add_relaxed_cost: bool = False
     temperature: float = 0.5
     scale: float = 1.0
+    samples: int = 2
+    draws: int = 10
     dtype: torch.dtype = torch.float64
     relaxation: Relaxation = BERNOULLI
 

@@ -122,8 +122,9 @@ def train(settings, log=None):
         ]
     )
     shape = {"latents": latents, "kind": settings.noise, "dtype": torch.float64}
-    noise = NoiseStream(seeds, "noise", 1, block=1000, **shape)
-    evaluation_noise = NoiseStream(seeds, "evaluation", settings.variance_samples, block=1, **shape)
+    samples, fresh = estimator.samples(settings.spec), settings.variance_samples
+    noise = NoiseStream(seeds, "noise", samples, block=1000, **shape)
+    evaluation_noise = NoiseStream(seeds, "evaluation", samples * fresh, block=1, **shape)
     who = {"seeds": seeds, "estimator": settings.estimator}
     rows = []
 
@@ -133,10 +134,12 @@ def train(settings, log=None):
     def record(step):
         with torch.no_grad():
             state = problem.state(logits)
-            fresh = evaluation_noise(step)
-            gradient = estimate(logits.expand_as(fresh.u), fresh).gradient
+            wide = logits.expand(-1, fresh, -1)
+            gradient = estimate(wide, evaluation_noise(step)).gradient
             measured = sample_moments(gradient).variance.sum(-1)
-            exact = problem.exact(estimator, surrogate, logits, settings.noise)
+            # The quadrature is over the noise of one sample.
+            known = (estimator, surrogate, logits, settings.noise)
+            exact = problem.exact(*known) if samples == 1 else {}
         columns = {**state, "gradient_variance": measured, **exact}
         check_finite(step=step, **columns, **who)
         rows.append(pd.DataFrame({"seed": list(seeds), "step": step, **columns}))

@@ -13,20 +13,25 @@ import torch
 from torch import Tensor, nn
 
 from relax.estimators.formula import Estimate
+from relax.estimators.samples import by_sample, first_of, widen
 from relax.experiments.vae.model import LayerCost
 from relax.numerics.streams import Noise
 from relax.relaxations.bernoulli import BERNOULLI
 
 
 class EncoderEstimate(NamedTuple):
-    """Of each stochastic layer, from x upwards: its logits, with their graph, and its estimate."""
+    """Of each stochastic layer, from x upwards: its logits, with their graph, and its estimate.
+
+    Logits and gradients are one an image, [replica, batch, latent]; with K samples of every latent
+    the costs are K an image, [replica, K * batch].
+    """
 
     logits: list[Tensor]
     layers: list[Estimate]
 
     @property
     def cost(self):
-        """f at the hard samples: [replica, batch]."""
+        """f at the hard samples, or the objective that the estimate is of."""
         return self.layers[0].cost
 
     @property
@@ -60,7 +65,10 @@ def encoder_estimate(estimator, surrogates, model, x, noise, direct=True):
         surrogates: its surrogates, one a stochastic layer.
         model: `DiscreteVAE`.
         x: images, [replica, batch, pixel].
-        noise: `Noise` of all layers, [replica, batch, layers x latents].
+        noise: `Noise` of all layers, [replica, samples * batch, layers x latents].
+
+    Of several samples of one layer the first is what the layers above it are estimated at; each of
+    those has its own samples, and each sample its own draws of the layers above.
     """
     noises = layer_noise(noise, len(model.encoders))
     below, context, spent = x, None, None
@@ -72,22 +80,27 @@ def encoder_estimate(estimator, surrogates, model, x, noise, direct=True):
         above = [noise.u for noise in noises[layer + 1 :]]
         cost = LayerCost(model, layer, below, logits, above, spent)
         estimate = estimator.estimate(surrogate, cost, logits, noises[layer], context)
-        if direct and estimator.sampled:
-            estimate = estimate.plus(direct_gradient(logits, estimate.sample))
+        if estimate.weights is not None or (direct and estimator.sampled):
+            estimate = estimate.plus(direct_gradient(logits, estimate))
         if above:
-            spent = cost.spend(estimate.sample)
+            spent = first_of(cost.spend(estimate.sample), x)
         all_logits.append(logits)
         estimates.append(estimate)
-        below = estimate.sample
+        below = first_of(estimate.sample, x)
     return EncoderEstimate(all_logits, estimates)
 
 
-def direct_gradient(logits, b):
-    """∂f/∂logits at fixed b, through log q: the score, b - σ(logits).
+def direct_gradient(logits, estimate):
+    """∂f/∂logits at fixed b, through log q: the score, b - σ(logits), as a mean over the samples.
 
-    Its expectation is zero; it is added because the published estimators carry it.
+    Its expectation is zero; it is added because the published estimators carry it. Where the
+    objective weighs the samples (`relax.estimators.bound`) it is not zero, and belongs there.
     """
-    return BERNOULLI.score(logits.detach(), b)
+    b, batch = estimate.sample, logits.shape[1]
+    score = BERNOULLI.score(widen(logits.detach(), b.shape[1]), b)
+    if estimate.weights is not None:
+        return by_sample(estimate.weights.unsqueeze(-1) * score, batch).sum(1)
+    return score if b.shape[1] == batch else by_sample(score, batch).mean(1)
 
 
 def set_model_gradients(estimate, parameters):
@@ -96,13 +109,13 @@ def set_model_gradients(estimate, parameters):
     The encoder gets the estimates, as they stand, through its logits; the decoder and the prior
     get ∂f(b) at the hard sample.
     """
-    batch = estimate.cost.shape[-1]
+    batch, costs = estimate.logits[0].shape[1], estimate.cost.shape[-1]
     gradients = torch.autograd.grad(
         [*estimate.logits, estimate.cost],
         parameters,
         [
             *(layer.gradient.detach() / batch for layer in estimate.layers),
-            torch.full_like(estimate.cost, 1 / batch),
+            torch.full_like(estimate.cost, 1 / costs),
         ],
     )
     for parameter, gradient in zip(parameters, gradients, strict=True):

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
+from relax.estimators.samples import widen
 from relax.experiments.vae.above import above
 from relax.experiments.vae.error import DeepError, LinearError
 from relax.numerics.replicas import StackedMLP
@@ -104,12 +105,15 @@ class LayerCost:
     f wherever the value that they come from is hard: what f owes to them directly has mean zero
     (`relax.experiments.vae.gradients.direct_gradient`).
 
+    b and relaxed values may have more rows than what lies below: several samples of each latent
+    (`relax.estimators.samples`). All of them see the same image.
+
     Args:
         model: `DiscreteVAE`.
         layer: the layer below: 0 for the function of b_1.
         below: value of that layer, hard: x or b_l, [replica, batch, width].
         logits: of q for the layer itself.
-        noise: u for each layer above, [replica, batch, latent].
+        noise: u for each layer above, [replica, batch, latent], or as many rows as b has.
         spent: the terms of f from further below, [replica, batch].
     """
 
@@ -131,9 +135,11 @@ class LayerCost:
         The decoder's gradient is that of the lowest layer's f, which is the same number: for the
         layers above it the model counts as constant.
         """
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.spent is None):
+        with torch.set_grad_enabled(
+            torch.is_grad_enabled() and (self.spent is None or b.requires_grad)
+        ):
             total = self._error(b) + self._linear(b)
-            total = total if self.spent is None else total + self.spent
+            total = total if self.spent is None else total + widen(self.spent, b.shape[1])
             if self.noise:
                 self.last = b, total.detach()
                 total = total + self._above(b, self.noise, BERNOULLI.hard_sample)
@@ -145,7 +151,11 @@ class LayerCost:
 
     def _error(self, b):
         passed, error = self.passed
-        return error.at_beside() if passed is b else self.model.error(self.layer, b, self.below)
+        return (
+            error.at_beside()
+            if passed is b
+            else self.model.error(self.layer, b, widen(self.below, b.shape[1]))
+        )
 
     def spend(self, b):
         """The terms of f from below the next layer, for its `spent`, given b: [replica, batch]."""
@@ -190,11 +200,13 @@ class LayerCost:
         beside, self.expected = self.expected, None
         if beside is not None and beside.shape != value.shape:
             beside = None
-        error = self.model.error_at(self.layer, value, self.below, beside, tangent)
+        below = widen(self.below, value.shape[1])
+        error = self.model.error_at(self.layer, value, below, beside, tangent)
         if beside is not None and isinstance(error, LinearError):
             self.passed = beside, error
-        f, slope = error.value + self._linear(value), self.factor + error.slope
-        f = f if self.spent is None else f + self.spent
+        factor = widen(self.factor, value.shape[1])
+        f, slope = error.value + self._linear(value), factor + error.slope
+        f = f if self.spent is None else f + widen(self.spent, value.shape[1])
         if tangent is None:
             return Relaxed(f, slope)
         return Relaxed(f, slope, (slope * tangent).sum(-1), error.along)
@@ -220,7 +232,8 @@ class LayerCost:
 
     def _linear(self, value):
         """log q(value), less log p(value) where this is the top layer: [replica, batch]."""
-        return (value * self.factor).sum(-1) + self.offset
+        factor, offset = (widen(each, value.shape[1]) for each in (self.factor, self.offset))
+        return (value * factor).sum(-1) + offset
 
     def _above(self, value, noise, draw):
         """The terms of f from the layers above, each drawn from the one below: draw(logits, u)."""
@@ -230,7 +243,7 @@ class LayerCost:
             relaxed = value.requires_grad
             with torch.set_grad_enabled(relaxed):
                 logits = model.encode(layer, value)
-            below, value = value, draw(logits, u)
+            below, value = value, draw(logits, widen(u, logits.shape[1]))
             factor = logits - prior if layer == top else logits
             # One sum over all that is added up: the tape is taken through it twice.
             terms = value * factor - softplus(logits)

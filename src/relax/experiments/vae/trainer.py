@@ -72,10 +72,20 @@ class VAESettings:
         """The columns that say which run a table's rows are of."""
         return {name: getattr(self, name) for name in RUN_LABELS}
 
-    def noise_stream(self, purpose, device="cpu"):
-        """The noise of every step's minibatch, that of all stochastic layers in one."""
-        layers, _ = MODELS[self.model]
-        shape = (self.batch, layers * self.latents, self.noise, DTYPE)
+    def spec_of(self, name, **changed):
+        """Of the surrogate's settings those that this estimator declares, in all that it does."""
+        declared = {key: getattr(self.spec, key) for key in REGISTRY[name].reads}
+        return replace(DEFAULT_SPEC, **declared | changed, latents=self.latents)
+
+    def noise_stream(self, purpose, device="cpu", estimator=None):
+        """The noise of every step's minibatch, that of all stochastic layers in one.
+
+        It is for the run's own estimator, or another that is measured; each has as many rows an
+        image as it takes samples.
+        """
+        name, (layers, _) = estimator or self.estimator, MODELS[self.model]
+        rows = load_estimator(name).samples(self.spec_of(name)) * self.batch
+        shape = (rows, layers * self.latents, self.noise, DTYPE)
         return NoiseStream(self.seeds, purpose, *shape, copies=self.copies, device=device)
 
 
@@ -91,9 +101,7 @@ def build(settings, images, name=None, **changed):
     model = DiscreteVAE(settings.model, images.mean.to(DTYPE), settings.latents, generators)
     name = name or settings.estimator
     estimator = load_estimator(name)
-    # Of the surrogate's settings it gets those that it declares, in training and in measuring.
-    declared = {key: getattr(settings.spec, key) for key in REGISTRY[name].reads}
-    spec = replace(DEFAULT_SPEC, **declared | changed, latents=settings.latents)
+    spec = settings.spec_of(name, **changed)
     surrogates = nn.ModuleList(
         estimator.surrogate(
             replace(spec, context=images.train.shape[1] + layer * settings.latents), generators
@@ -182,7 +190,9 @@ class Trainer:
         self.who = {"seeds": settings.replicas, "estimator": settings.estimator}
 
     def step(self, step, x, noise, surrogates_only=False):
-        """Update φ, and θ unless only the surrogates are trained; the costs [replica, batch].
+        """Update φ, and θ unless only the surrogates are trained.
+
+        Returns the costs, [replica, samples * batch].
 
         Raises:
             NonFiniteError: a cost or gradient stopped being finite.

@@ -13,6 +13,7 @@ import torch
 
 from relax.errors import DataError
 from relax.estimators.learning import learn_surrogates
+from relax.estimators.samples import first_of
 from relax.experiments.vae.gradients import encoder_estimate
 from relax.experiments.vae.trainer import Minibatches, build, surrogate_groups
 from relax.numerics.devices import choose
@@ -106,9 +107,9 @@ class FrozenRun:
             frozen.requires_grad_(False)  # spares the second derivatives in the decoder's weights
         order = (images.train, settings.seeds, settings.batch)
         self.batches = Minibatches(*order, "tuning order")
-        self.noise = settings.noise_stream("tuning", device)
+        self.noise = settings.noise_stream("tuning", device, name)
         self.fixed_batches = Minibatches(*order, "variance order")
-        self.fresh_noise = settings.noise_stream("variance", device)
+        self.fresh_noise = settings.noise_stream("variance", device, name)
         self.done = 0
         self.restart_optimizer()
 
@@ -154,7 +155,7 @@ class FrozenRun:
                 with torch.no_grad():  # no graph to φ
                     estimate = self.estimate(x, self.fresh_noise(minibatch * draws + draw))
                 gradients = [layer.gradient for layer in estimate.layers]
-                below = [x, *(layer.sample for layer in estimate.layers[:-1])]
+                below = [x, *(first_of(layer.sample, x) for layer in estimate.layers[:-1])]
                 logits = [self.model.encode(layer, value) for layer, value in enumerate(below)]
                 received = torch.autograd.grad(
                     logits, parameters, [g / self.settings.batch for g in gradients]
