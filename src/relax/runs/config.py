@@ -210,7 +210,7 @@ def _check_beyond_schema(config):
 
 
 def _sample_mistakes(config, section):
-    """A line for each of the section's estimators that cannot take as many samples as it is told."""
+    """A line for each estimator of the section that cannot take its number of samples."""
     samples = config[section]["surrogate"]["samples"]
     able = [name for name, entry in REGISTRY.items() if entry.samples[1] and entry.allows(samples)]
     for name in config[section]["estimators"]:
