@@ -8,6 +8,7 @@ import pytest
 
 from relax.experiments.claims import for_people, judge_claims
 from relax.experiments.control import claims as control
+from relax.experiments.toy.claims import reinforce_variance
 from relax.presentation.common import label
 from relax.presentation.intervals import LEVEL, Interval, interval, paired_interval
 from relax.presentation.judge import (
@@ -24,22 +25,28 @@ SEEDS = range(5)
 NEAR = [-2e-3, 1e-3, 0.0, -1e-3, 2e-3]  # how seeds differ: by little
 
 
-def toy(seeds=SEEDS, target=0.499, **changed):
-    """Toy training; `changed`: (final θ, variance) of an estimator, or None."""
-    runs = {
-        "exact": (0.001, 0.0),
-        "reinforce": (0.4, 1e-2),
-        "concrete": (0.5, 1e-2),
-        "rebar": (0.4, 1e-2),
-        "relax": (0.05, 1e-6),
-    } | changed
+TOY_RUNS = {
+    "exact": (0.001, 0.0),
+    "reinforce": (0.4, 1e-2),
+    "concrete": (0.5, 1e-2),
+    "rebar": (0.4, 1e-2),
+    "relax": (0.05, 1e-8),
+    "nvil": (0.4, 1e-2),
+    "muprop": (0.4, 1e-2),
+}
+EASY = {"rebar": (0.05, 1e-4)}  # what differs at the target of the control
+
+
+def toy(seeds=SEEDS, targets=(0.499, 0.45), control=EASY, **changed):
+    """Toy training; `changed`: (final θ, variance) of an estimator, or None; `control`: at 0.45."""
     rows = [
         (name, target, "independent", seed, step, theta, target**2 + (1 - 2 * target) * theta, v)
-        for name, run in runs.items()
+        for target in targets
+        for name, run in (TOY_RUNS | (control if target == 0.45 else {}) | changed).items()
         if run
         for seed in seeds
         for step, theta, v in (
-            (0, 0.5, 1e-2),
+            (0, 0.5, run[1]),
             (10, run[0] * (1 + NEAR[seed]), run[1] * (1 + 2 * NEAR[seed])),
         )
     ]
@@ -257,20 +264,26 @@ RULES = [
     ("Gradient descent on g² finds REBAR's optimal scale η", "eta",
      eta((1.0, 0.8)), eta(seeds=[0])),
     ("RELAX finds the solution θ = 0 at t = 0.499", "toy", toy(relax=(0.2, 1e-6)), toy(relax=None)),
-    ("REINFORCE does not find the solution θ = 0 at t = 0.499", "toy",
-     toy(reinforce=(0.05, 1e-2)), toy(exact=(0.3, 0.0))),
-    ("Concrete does not find the solution θ = 0 at t = 0.499", "toy",
-     toy(concrete=(0.05, 1e-2)), toy(exact=None)),
-    ("REBAR does not find the solution θ = 0 at t = 0.499", "toy",
-     toy(rebar=(0.05, 1e-2)), toy(target=0.45)),
+    *((f"{label(name)} does not find the solution θ = 0 at t = 0.499", "toy",
+       toy(**{name: (0.05, 1e-2)}), lacks)
+      for name, lacks in (("reinforce", toy(exact=(0.3, 0.0))), ("concrete", toy(exact=None)),
+                          ("rebar", toy(targets=[0.45])), ("nvil", toy(nvil=None)),
+                          ("muprop", toy(seeds=[0])))),
+    ("REBAR and the competing methods are unable to find θ = 0 at t = 0.499", "toy",
+     toy(nvil=(0.05, 1e-2)), toy(muprop=None)),
     ("REBAR is not noticeably faster than REINFORCE at t = 0.499", "toy",
      toy(rebar=(0.3, 1e-2)), toy(exact=None)),
+    ("Control: REBAR is noticeably faster than REINFORCE at t = 0.45", "toy",
+     toy(control={"rebar": (0.39, 1e-4)}), toy(targets=[0.499])),
     ("The noise of REBAR's gradient outweighs its signal at t = 0.499", "toy",
      toy(rebar=(0.4, 1e-8)), toy(rebar=None)),
-    ("RELAX has less variance than REINFORCE on the toy, t = 0.499", "toy",
-     toy(reinforce=(0.4, 1e-7)), toy(seeds=[0])),
-    ("RELAX has less variance than REBAR on the toy, t = 0.499", "toy",
-     toy(rebar=(0.4, 1e-6)), toy(rebar=None)),
+    ("Control: the signal of REBAR's gradient outweighs its noise at t = 0.45", "toy",
+     toy(control={"rebar": (0.05, 1e-2)}), toy(targets=[0.499])),
+    ("Control: the signal of RELAX's gradient outweighs its noise at t = 0.499", "toy",
+     toy(relax=(0.05, 1e-4)), toy(relax=None)),
+    *((f"RELAX has less variance than {label(name)} on the toy, t = {t:g}", "toy",
+       toy(control={}, **{name: (0.4, 1e-9)}), toy(**{name: None}))
+      for t in (0.45, 0.499) for name in ("reinforce", "rebar", "nvil", "muprop")),
     *((f"RELAX has a better {kind} ELBO than {label} {VAE}", "training",
        training(**{name: -20.0}), training(**{name: None}))
       for kind in ("training", "validation")
@@ -355,6 +368,27 @@ def test_one_checkpoint_out_of_line_fails_the_claim_about_all():
     assert found[claim + "every checkpoint"] == NOT_REPRODUCED
 
 
+def test_on_the_toy_variances_are_compared_at_equal_theta():
+    """Half of REINFORCE's variance at every θ is half, however far either path has come."""
+    table = toy()
+    table["exact_variance"] = reinforce_variance(table.theta, table.target)
+    table.loc[table.estimator == "relax", "exact_variance"] *= 0.5
+    found = judge_claims(everything(toy=table)).set_index("claim")
+    gap = found.loc["RELAX has less variance than REBAR on the toy, t = 0.499"]
+    assert gap.value == pytest.approx(np.log(0.5))
+    c = 0.75 * (1 - 0.45) ** 2 + 0.25 * 0.45**2
+    assert reinforce_variance(0.25, 0.45) == pytest.approx(0.25 * 0.75 * c**2)
+
+
+def test_signal_and_noise_add_up_over_the_steps():
+    """By hand: 10 steps of gradient g and variance v have 10 g of signal and √(10 v) of noise."""
+    table = toy(seeds=SEEDS, rebar=(0.5, 1e-2))
+    table = table.assign(step=table.step.replace(10, 40_000), theta=0.5)
+    claims = judge_claims(everything(toy=table)).set_index("claim")
+    found = claims.loc["The noise of REBAR's gradient outweighs its signal at t = 0.499"]
+    assert found.value == pytest.approx(200 * 0.25 * 0.002 / 0.1, rel=1e-3)
+
+
 def test_what_seeds_cannot_tell_is_not_reproduced():
     """A mean on the right side is not enough: the interval must be there."""
     table = training()
@@ -369,7 +403,8 @@ def test_what_seeds_cannot_tell_is_not_reproduced():
 def test_another_estimator_and_target_get_rows_of_their_own():
     """Also one that the draft does not name."""
     tables = everything(
-        toy=pd.concat([toy(), toy(target=0.45, mine=(0.3, 1e-3))]), training=training(mine=-21.0)
+        toy=pd.concat([toy(targets=[0.499]), toy(targets=[0.45], mine=(0.3, 1e-3))]),
+        training=training(mine=-21.0),
     )
     found = judge_claims(tables).set_index("claim").verdict
     assert found["RELAX has less variance than REBAR on the toy, t = 0.45"] == REPRODUCED
