@@ -10,6 +10,7 @@ import pytest
 from workflow.project import RL, RL_RUN, TOY, TUNED, VAE, VAE_RUN, names, read_jobs
 
 FIGURES = {
+    "fig0_claims": "Claims",
     "fig1_toy_training": "Toy problem",
     "fig2_toy_variance_relaxation": "Toy problem",
     "fig3_vae_training": "Discrete VAE",
@@ -26,6 +27,7 @@ FIGURES = {
 }
 # What each figure must say of the scale at which it was run.
 SCALES = {
+    "fig0": ["claims: ", "nearer to failing"],
     "fig1_": ["2 seeds", "40 steps", "one choice among 3: 2 seeds, 30 steps"],
     "fig2": ["2 seeds", "40 steps", "one choice among 3: 2 seeds, 30 steps"],
     "fig3": ["digits", "2 seeds", "12 iterations"],
@@ -172,7 +174,7 @@ RULES = [
     *("prepare_data", "train_toy", "tune_relaxation", "train_vae", "measure_variance"),
     "train_categorical_toy",
     *("midtraining", "pictures"),
-    *("theory", "figure_1", "figure_2", "figure_3", "figure_4", "figure_5"),
+    *("theory", "figure_0", "figure_1", "figure_2", "figure_3", "figure_4", "figure_5"),
     *("table_toy", "table_vae", "table_midtraining", "table_claims", "figure_12", "provenance"),
     *("train_policy", "table_rl", "figure_11", "figure_13"),
     *("figure_6", "figure_7", "figure_8", "figure_9", "figure_10"),

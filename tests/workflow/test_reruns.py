@@ -4,17 +4,18 @@ import pandas as pd
 import pytest
 from workflow.project import TOY, TUNED, VAE, Project, write_config
 
+LEDGER = ["table_claims", "figure_0"]
 CATEGORICAL_FIGURES = ["figure_1", "figure_2", "table_toy", "all"]
-TOY_FIGURES = ["table_claims", *CATEGORICAL_FIGURES]
-VAE_TABLES = ["table_vae", "table_midtraining", "table_claims"]
+TOY_FIGURES = [*LEDGER, *CATEGORICAL_FIGURES]
+VAE_TABLES = ["table_vae", "table_midtraining", *LEDGER]
 VAE_FIGURES = ["figure_3", "figure_4", "figure_5", *VAE_TABLES, "all"]
-VARIANCE = ["measure_variance rebar", "table_claims"]
-MIDTRAINING = ["midtraining rebar", "figure_5", "table_midtraining", "table_claims"]
+VARIANCE = ["measure_variance rebar", *LEDGER]
+MIDTRAINING = ["midtraining rebar", "figure_5", "table_midtraining", *LEDGER]
 PICTURES = ["pictures rebar", "figure_12"]
 MEASURED = [*VARIANCE, *MIDTRAINING]
 RL = ["train_policy a2c", "train_policy relax"]
-RL_FIGURES = ["figure_11", "figure_13", "table_rl", "table_claims", "all"]
-THEORY = ["theory", "table_claims", *(f"figure_{number}" for number in (6, 7, 8, 9, 10))]
+RL_FIGURES = ["figure_11", "figure_13", "table_rl", *LEDGER, "all"]
+THEORY = ["theory", *LEDGER, *(f"figure_{number}" for number in (6, 7, 8, 9, 10))]
 
 
 def train_toy(*estimators):

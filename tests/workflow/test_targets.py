@@ -21,7 +21,12 @@ MIDTRAINING = ["midtraining rebar"] * MODELS
 PICTURES = ["pictures rebar"] * MODELS
 THEORY = ["theory"]
 RL = ["train_policy a2c", "train_policy relax"]
+MEASURED = [*VARIANCE, *MIDTRAINING]
+# Of the toys, the claims read those with one latent.
+JUDGED = [job for job in TOY if not job.startswith("train_categorical")]
+JUDGED += [*VAE, *MEASURED, *THEORY, *RL]
 FIGURES = {
+    "figure_0": ("fig0_claims", [*JUDGED, "table_claims"]),
     "figure_1": ("fig1_toy_training", TOY),
     "figure_2": ("fig2_toy_variance_relaxation", TOY + TUNED),
     "figure_3": ("fig3_vae_training", VAE),
@@ -37,7 +42,6 @@ FIGURES = {
     "figure_13": ("fig13_cartpole", RL),
 }
 TABLES = {f"table_{name}": name for name in ("toy", "vae", "midtraining", "rl", "claims")}
-MEASURED = [*VARIANCE, *MIDTRAINING]
 EVERYTHING = sorted([*TOY, *TUNED, *VAE, *MEASURED, *PICTURES, *THEORY, *RL, *FIGURES, *TABLES])
 
 
@@ -57,7 +61,7 @@ def test_a_figure_by_name_builds_only_what_it_needs(tiny, name):
 def test_figures_by_path(tiny, kind):
     """`snakemake figures/fig1_toy_training.pdf`, in every format."""
     paths = [f"figures/{stem}.{kind}" for stem, _ in FIGURES.values()]
-    expected = [job for job in EVERYTHING if job not in TABLES]
+    expected = [job for job in EVERYTHING if job not in TABLES or job == "table_claims"]
     assert tiny.planned(*paths, config=None) == expected
 
 

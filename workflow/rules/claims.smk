@@ -29,4 +29,19 @@ rule table_claims:
         "../scripts/judge_claims.py"
 
 
+use rule figure_1 as figure_0 with:
+    input:
+        claims=rules.table_claims.output.csv,
+        code=figure_sources("claims_figures"),
+    output:
+        **figure_outputs("fig0_claims", "Claims", "every claim at a glance"),
+    log:
+        f"{LOGS}/figures/fig0_claims.log",
+    benchmark:
+        f"{BENCHMARKS}/figures/fig0_claims.tsv"
+    params:
+        figure="claims_figures.fig0_claims",
+
+
 TABLES_MADE += [rules.table_claims.output]
+FIGURES_MADE.insert(0, rules.figure_0.output)
