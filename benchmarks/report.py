@@ -62,7 +62,7 @@ def markdown(table, quick):
         as_text(vae, VAE_COLUMNS),
         f"The toy at t = 0.499, {table[is_toy].iloc[0].noise} noise:",
         as_text(table[is_toy], TOY_COLUMNS),
-        "Goals:",
+        "Goals, all of them ratios within this run; rates are a machine's, and not judged:",
         "\n".join(f"- {line}" for line in judged(table)),
     ]
     return "\n\n".join([QUICK] * quick + paragraphs)

@@ -259,6 +259,41 @@ def test_a_quick_run_fills_the_tables(benchmark_module, tmp_path):
     assert all(f"- {goal.text} " in shown for goal in goals.GOALS)
 
 
+def made_up_bench(goals, better):
+    """A bench in which every goal is met, or none, by a quarter."""
+    rows = sorted({(g.model, g.estimator, g.replicas) for g in goals.GOALS})
+    rows += sorted({(model, estimator, 1) for model, estimator, n in rows if n > 1})
+    table = pd.DataFrame(rows, columns=["model", "estimator", "replicas"]).assign(per_second=100.0)
+    for goal in goals.GOALS:
+        value = goal.bound * 1.25 ** (1 if goal.at_least == better else -1)
+        alone = goal.column == goals.SINGLE
+        row = (table.model == goal.model) & (table.estimator == goal.estimator)
+        row &= table.replicas == goal.replicas
+        table.loc[row, "per_second" if alone else goal.column] = value * (100 if alone else 1)
+    return table
+
+
+@pytest.mark.parametrize(("better", "word"), [(True, "met"), (False, "not met")])
+def test_goals_are_ratios(benchmark_module, better, word):
+    """So a machine of half the speed has the same verdicts; a better ratio another one."""
+    goals = benchmark_module("goals")
+    table = made_up_bench(goals, better)
+    lines = goals.judged(table)
+    assert len(lines) == len(goals.GOALS) > 8
+    assert all(line.endswith(f", {word}") for line in lines)
+    assert goals.judged(table.assign(per_second=table.per_second / 2)) == lines
+
+
+def test_a_goal_that_was_not_measured_says_so(benchmark_module):
+    """Neither a missing row nor a missing column is a failure, or a success."""
+    goals = benchmark_module("goals")
+    table = made_up_bench(goals, True)
+    (line, *_) = goals.judged(table.drop(columns=goals.REINFORCE))
+    assert line.endswith(": not measured")
+    (line, *_) = goals.judged(table[table.model == "toy"])
+    assert line.endswith(": not measured")
+
+
 def test_the_parts_of_a_step_are_all_timed(benchmark_module, monkeypatch, capsys):
     module = benchmark_module("parts")
     monkeypatch.setattr(module, "WARM_UP", 1)
