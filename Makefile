@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= all
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+# What `make publish` takes, and how it was made.
+RUN ?= default
+COMMAND ?= snakemake --cores 2
 
 # Snakemake keeps a cache in the home directory, and cannot do without.
 CACHE := $${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake
@@ -15,7 +18,7 @@ ifeq ($(shell mkdir -p "$(CACHE)" 2>/dev/null && test -w "$(CACHE)" && echo yes)
 export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: all test test-cluster test-faults bench lint format lock clean help
+.PHONY: all test test-cluster test-faults bench docs pages publish lint format lock clean help
 
 all: $(STAMP)  ## every figure, table and the report, on all cores (CORES=N for fewer)
 	@$(SNAKEMAKE)
@@ -34,6 +37,16 @@ test-cluster: $(STAMP)  ## the pipeline on a Slurm cluster of its own (root inst
 bench: $(STAMP)  ## speed of every estimator against REINFORCE, its arithmetic floor and plain PyTorch
 	@$(BIN)/python benchmarks/bench.py
 
+docs: $(STAMP)  ## the documentation as a site in site/; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html is built; to search it: $(BIN)/python -m http.server -d site"
+
+pages: $(STAMP)  ## fill the tables of README.md and docs/ from docs/tables
+	@$(BIN)/python docs/pages.py
+
+publish: $(STAMP)  ## take the finished run's tables and pictures into docs/, and fill the pages
+	@$(BIN)/python docs/pages.py publish $(RUN) --command "$(COMMAND)"
+
 lint: $(STAMP)  ## ruff, snakefmt and snakemake --lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/snakefmt --check Snakefile workflow
@@ -43,7 +56,7 @@ format: $(STAMP)  ## rewrite the code in the project's format
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/snakefmt Snakefile workflow
 
 clean:  ## remove everything built, but not the environment or what was downloaded
-	@rm -rf results/* figures/* report.html .snakemake && git checkout -q -- results figures
+	@rm -rf results/* figures/* report.html site .snakemake && git checkout -q -- results figures
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1: \2/p' Makefile

@@ -46,9 +46,9 @@ def test_the_environment_is_the_lock_and_nothing_else(tmp_path):
     assert installs[1].endswith(f"--editable {ROOT}/envs/..")
 
 
-@pytest.mark.parametrize("failing", ["", "lint", "test", "test-cluster", "test-faults"])
+@pytest.mark.parametrize("failing", ["", "lint", "docs", "test", "test-cluster", "test-faults"])
 def test_ci_runs_everything_and_says_how_it_ended(tmp_path, failing):
-    """All four; a part that fails is not the last, but the whole has failed; nothing unlinted."""
+    """All five; a part that fails is not the last, but the whole has failed; nothing unlinted."""
     command = {
         "args": [ROOT / ".ci" / "run"],
         "env": os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
@@ -56,8 +56,9 @@ def test_ci_runs_everything_and_says_how_it_ended(tmp_path, failing):
     }
     calls, run = called(tmp_path, "make", MAKE, command)
     tests = ["test", "test-cluster", "test-faults"]
-    assert calls == ["lint", *([] if failing == "lint" else tests)]
+    assert calls == ["lint", *([] if failing == "lint" else ["docs", *tests])]
     assert (run.returncode == 0) == (failing == "")
     if failing != "lint":
         closing = [f"make {part}: 3 passed, 1 skipped in 4.56s (0:00:04)" for part in tests]
-        assert run.stdout.splitlines()[-3:] == closing
+        site = "make docs: " + ("failed" if failing == "docs" else "built")
+        assert run.stdout.splitlines()[-4:] == [site, *closing]

@@ -1,0 +1,307 @@
+"""The published tables, and the pages that show them.
+
+    python docs/pages.py                     # fill every page from the tables under docs/tables
+    python docs/pages.py publish [PRESET]    # take the tables and pictures of a run first
+
+A run's tables lie in `docs/tables/RUN/`, with `provenance.csv`: topic, item, value. A page asks for
+one in a comment, and what stands between that comment and the next `<!-- end -->` is written here:
+
+    <!-- table default/vae model=linear1 show="estimator,training ELBO" -->   rows and columns
+    <!-- table default/vae rows=estimator columns=model cells="training ELBO" -->   crossed
+    <!-- claims default fig3_vae_training -->  the verdicts that rest on a figure or table
+    <!-- verdicts default -->                  how many there are of each
+    <!-- run default -->                       the command, the commit and the machine
+    <!-- times default -->                     each figure: target, configuration keys, time
+
+`column=value` keeps the rows with this value in the CSV file; `show`, `rows`, `columns` and `cells`
+name columns of the table for people, `column:heading` under another heading. Words of several
+parts stand in quotes. `tests/unit/test_pages.py` fails when a page and its tables disagree.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+import pandas as pd
+
+from relax.experiments.claims import for_people as claims_for_people
+from relax.presentation.common import label, rounded
+from relax.runs.tables import write_table
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+MARK = re.compile(r"<!-- (table|claims|verdicts|run|times) (.*?) -->\n(.*?)<!-- end -->", re.DOTALL)
+BESIDE = ("latents", "equations")  # tables of results/theory that are published too
+COUNTS = ("bound_samples", "seeds_to_rebar", "relax_episodes")
+# What writes a table for people; any other is shown as it is, rounded.
+SUMMARIES = {
+    "claims": "claims",
+    "vae": "vae.summary",
+    "midtraining": "vae.midtraining_summary",
+    "rl": "control.summary",
+}
+SHORT = 12  # digits of a commit
+
+# The rows of the table "times": figures, targets, keys of the configuration, and of which jobs (by
+# regular expressions over their names) they are made.
+TOY, TUNED = r"toy/.*/seeds\S+", r"toy/.*/relaxation_\S+"
+TRAINED, ALONG = r"vae/.*/training", r"vae/.*/"
+FIGURES = [
+    ("0", "`figure_0`, `figures/fig0_claims.pdf`", "all", r"(?!figures|tables).*"),
+    ("1", "`figure_1`, `figures/fig1_toy_training.pdf`", "`toy`, without `relaxation`", TOY),
+    ("2", "`figure_2`, `figures/fig2_toy_variance_relaxation.pdf`", "`toy`", f"{TOY}|{TUNED}"),
+    ("3", "`figure_3`, `figures/fig3_vae_training.pdf`", "`vae`, without `variance`", TRAINED),
+    ("4", "`figure_4`, `figures/fig4_vae_variance.pdf`", "`vae`", f"{TRAINED}|{ALONG}variance"),
+    (
+        "5",
+        "`figure_5`, `figures/fig5_vae_midtraining.pdf`",
+        "`vae`, of `variance` its `trajectory` alone",
+        f"{TRAINED}|{ALONG}midtraining",
+    ),
+    (
+        "6 to 10",
+        "`figure_6` ... `figure_10`, `figures/fig6_optimal_relaxation.pdf` ...",
+        "`theory`, `toy.surrogate`",
+        r"theory\S*",
+    ),
+    (
+        "11, 13",
+        "`figure_11`, `figure_13`, `figures/fig11_rl.pdf`, `figures/fig13_cartpole.pdf`",
+        "`rl`",
+        r"rl/\S+",
+    ),
+    (
+        "12",
+        "`figure_12`, `figures/fig12_vae_pictures.pdf`",
+        "`vae`, the trajectory's runs",
+        f"vae/.*/{{trajectory}}/.*/training|{ALONG}pictures",
+    ),
+]
+
+
+class PageError(Exception):
+    """A comment of a page asks for what is not there."""
+
+
+class Published:
+    """The tables of the runs in one folder."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def path(self, run, name):
+        path = self.folder / run / f"{name}.csv"
+        if not path.exists():
+            there = sorted(p.relative_to(self.folder).with_suffix("") for p in self.paths())
+            raise PageError(f"no table {run}/{name}: there are {', '.join(map(str, there))}")
+        return path
+
+    def paths(self):
+        return self.folder.glob("*/*.csv")
+
+    def table(self, run, name):
+        table = pd.read_csv(self.path(run, name))
+        # Counts, of which some are missing, come back as floats.
+        return table.astype({column: "Int64" for column in COUNTS if column in table})
+
+    def facts(self, run):
+        """The run's provenance, by topic and item; an empty value is left out."""
+        table = pd.read_csv(self.path(run, "provenance"), dtype=str).dropna()
+        return {(row.topic, row.item): row.value for row in table.itertuples()}
+
+
+def readable(name, table):
+    """A table as text: in the columns that people see, estimators by their labels."""
+    if name in SUMMARIES:
+        table = import_module(f"relax.experiments.{SUMMARIES[name]}").for_people(table)
+    shown = rounded(table)
+    if "estimator" in shown:
+        shown["estimator"] = [label(value) for value in shown.estimator]
+    return shown
+
+
+def columns_of(table, wanted):
+    """These columns, "name" or "name:heading", in this order."""
+    pairs = [(*each.split(":"), each)[:2] for each in wanted.split(",")]
+    missing = [name for name, _ in pairs if name not in table]
+    if missing:
+        raise PageError(f"no column {missing[0]!r}: there are {', '.join(table)}")
+    return pd.DataFrame({heading: table[name] for name, heading in pairs})
+
+
+def crossed(table, rows, columns, cells):
+    """One row a value of `rows`, one column a value of `columns`, in the order they appear."""
+    chosen = columns_of(table, f"{rows},{columns},{cells}")
+    row, column, cell = chosen
+    keys = [chosen[row], chosen[column]]
+    if chosen.duplicated([row, column]).any():
+        raise PageError(f"{row} and {column} do not tell the rows apart")
+    wide = chosen.set_index(keys)[cell].unstack(sort=False).fillna("")
+    return wide.rename_axis(columns=None).reset_index(names=row)
+
+
+def markdown(table):
+    return table.map(lambda cell: str(cell).replace("|", "\\|")).to_markdown(
+        index=False, disable_numparse=True
+    )
+
+
+def show_table(published, place, **options):
+    run, _, name = place.partition("/")
+    table = published.table(run, name)
+    shape = {
+        key: options.pop(key) for key in ("show", "rows", "columns", "cells") if key in options
+    }
+    for column, value in options.items():
+        if column not in table:
+            raise PageError(f"no column {column!r} in {place}: there are {', '.join(table)}")
+        table = table[table[column].astype(str) == value]
+    if table.empty:
+        raise PageError(f"no row of {place} has {options}")
+    shown = readable(name, table.reset_index(drop=True))
+    if "rows" in shape:
+        return markdown(crossed(shown, shape["rows"], shape["columns"], shape["cells"]))
+    return markdown(columns_of(shown, shape["show"]) if "show" in shape else shown)
+
+
+def show_claims(published, run, evidence):
+    table = published.table(run, "claims")
+    table = table[table.evidence == evidence]
+    if table.empty:
+        raise PageError(f"no claim of {run} rests on {evidence}")
+    return markdown(claims_for_people(table).drop(columns="evidence"))
+
+
+def show_verdicts(published, run):
+    table = published.table(run, "claims")
+    counts = table.groupby(["evidence", "verdict"], sort=False).size().unstack(fill_value=0)
+    counts.loc["all"] = counts.sum()
+    counts["claims"] = counts.sum(axis=1)
+    order = ["reproduced", "not reproduced", "not tested at this scale", "claims"]
+    counts = counts.reindex(columns=order, fill_value=0)
+    return markdown(counts.rename_axis(index=None, columns=None).reset_index(names="evidence"))
+
+
+def show_run(published, run, page):
+    facts = published.facts(run)
+    parts = [f"Made by `{facts['run', 'command']}`"]
+    commit = facts.get(("code", "commit"))
+    if commit:
+        parts.append(f"at commit `{commit[:SHORT]}`")
+        if facts.get(("code", "changed"), "nothing") != "nothing":
+            parts.append("with changes to it")
+    text = " ".join(parts)
+    if ("package", "torch") in facts:
+        text += f", with torch {facts['package', 'torch']}"
+    machines = [item for topic, item in facts if topic == "machine"]
+    text += f", on {' and '.join(machines)}" * bool(machines) + "."
+    if ("seconds", "all jobs") in facts:
+        text += f" Its jobs took {float(facts['seconds', 'all jobs']):.0f} s together."
+    if ("run", "note") in facts:
+        text += f" {facts['run', 'note']}"
+    names = sorted(path.stem for path in (published.folder / run).glob("*.csv"))
+    base = os.path.relpath(DOCS / "tables" / run, page.parent)
+    files = ", ".join(f"[{name}.csv]({base}/{name}.csv)" for name in names)
+    return f"{text} Tables: {files}."
+
+
+def show_times(published, run):
+    facts = published.facts(run)
+    seconds = {item: float(value) for (topic, item), value in facts.items() if topic == "seconds"}
+    total = seconds.pop("all jobs")
+    trajectory = facts["config", "vae.variance.trajectory"]
+    rows = []
+    for figure, targets, keys, jobs in FIGURES:
+        pattern = re.compile(jobs.replace("{trajectory}", trajectory))
+        spent = sum(value for job, value in seconds.items() if pattern.fullmatch(job))
+        rows.append((figure, targets, keys, f"{spent:.0f} s"))
+    rows.append(("all", "`all` (the default)", "all", f"{total:.0f} s"))
+    return markdown(pd.DataFrame(rows, columns=["figure", "targets", "keys", "time of its jobs"]))
+
+
+def filled(text, page, published):
+    """A page's text with everything between its comments written anew.
+
+    Raises:
+        PageError: a comment asks for a run, table, column or row that is not published.
+    """
+
+    def body(match):
+        kind, words = match[1], shlex.split(match[2])
+        plain = [word for word in words if "=" not in word]
+        options = dict(word.split("=", 1) for word in words if "=" in word)
+        try:
+            if kind == "run":
+                inner = show_run(published, *plain, page)
+            else:
+                show = {"table": show_table, "claims": show_claims}
+                show |= {"verdicts": show_verdicts, "times": show_times}
+                inner = show[kind](published, *plain, **options)
+        except PageError as error:
+            raise PageError(f"{page.name}: <!-- {kind} {match[2]} -->: {error}") from error
+        return f"<!-- {kind} {match[2]} -->\n\n{inner}\n\n<!-- end -->"
+
+    return MARK.sub(body, text)
+
+
+def pages():
+    """Every page that may show a table."""
+    return [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def render():
+    """Write every page anew; the names of those that have changed."""
+    published, changed = Published(DOCS / "tables"), []
+    for page in pages():
+        before = page.read_text(encoding="utf-8")
+        after = filled(before, page, published)
+        if after != before:
+            page.write_text(after, encoding="utf-8")
+            changed.append(str(page.relative_to(ROOT)))
+    return changed
+
+
+def publish(preset, command):
+    """Take the tables and the pictures of a finished run, and its provenance."""
+    inner = "" if preset == "default" else preset
+    results, figures = ROOT / "results" / inner, ROOT / "figures" / inner
+    if not (results / "tables" / "provenance.csv").exists():
+        raise PageError(f"{results}/tables has no provenance.csv: let the whole run end first")
+    target = DOCS / "tables" / preset
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for path in sorted((results / "tables").glob("*.csv")):
+        if path.stem != "bench":
+            shutil.copy(path, target)
+    for name in BESIDE:
+        if (results / "theory" / f"{name}.csv").exists():
+            shutil.copy(results / "theory" / f"{name}.csv", target)
+    facts = pd.read_csv(target / "provenance.csv", dtype=str)
+    facts.loc[len(facts)] = ("run", "command", command)
+    write_table(facts, target / "provenance.csv")
+    gallery = DOCS / "gallery" / inner
+    gallery.mkdir(exist_ok=True)
+    for picture in sorted(figures.glob("*.png")):
+        shutil.copy(picture, gallery)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Fill the pages from the published tables.")
+    parser.add_argument("action", nargs="?", choices=["render", "publish"], default="render")
+    parser.add_argument("preset", nargs="?", default="default")
+    parser.add_argument("--command", default="snakemake --cores 2", help="what made the run")
+    chosen = parser.parse_args()
+    try:
+        if chosen.action == "publish":
+            publish(chosen.preset, chosen.command)
+        print("written:", ", ".join(render()) or "nothing has changed")
+    except PageError as error:
+        parser.exit(1, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main()
