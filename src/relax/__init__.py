@@ -12,6 +12,8 @@ import importlib
 __version__ = "0.1.0"
 
 _HOME = {
+    "Expectation": "frontdoor.expectation",
+    "compare": "frontdoor.compare",
     "Bernoulli": "relaxations.bernoulli",
     "Categorical": "relaxations.categorical",
     "Gaussian": "relaxations.gaussian",

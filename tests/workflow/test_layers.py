@@ -45,7 +45,7 @@ def test_the_package_has_no_circles():
 
 
 # The library, that people take into their own models; and what stands on it.
-LIBRARY = ("estimators", "relaxations", "surrogates", "exact", "numerics")
+LIBRARY = ("estimators", "relaxations", "surrogates", "exact", "numerics", "frontdoor")
 HOUSE = ("experiments", "runs", "data", "presentation")
 
 
@@ -82,16 +82,21 @@ def reached(name, seen):
 def test_the_library_stands_alone(name):
     """It knows none of the house, not even by way of what it imports, and needs torch and numpy."""
     assert not [other for other in reached(name, set()) if other.split(".")[1] in HOUSE]
-    allowed = {"torch", "numpy"} | ({"scipy"} if name.startswith("relax.exact") else set())
+    allowed = {"torch", "numpy"} | ON_USE.get(name.split(".")[1], set())
     assert outside(MODULES[name]) <= allowed
 
 
-@pytest.mark.parametrize("name", rooms("exact"))
-def test_scipy_loads_on_use_only(name):
-    """A library without scipy installed imports `exact` all the same."""
+# Packages that a room may import inside its functions only.
+ON_USE = {"exact": {"scipy"}, "frontdoor": {"pandas", "tqdm"}}
+
+
+@pytest.mark.parametrize("name", rooms(*ON_USE))
+def test_other_packages_load_on_use_only(name):
+    """A library without them imports all the same."""
     tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
     top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    assert not [node for node in top if "scipy" in ast.unparse(node)]
+    imported = {alias for node in top for alias in ast.unparse(node).replace(",", " ").split()}
+    assert not imported & ON_USE[name.split(".")[1]]
 
 
 def loaded_by(*modules):

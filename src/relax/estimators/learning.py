@@ -18,13 +18,13 @@ def learn_surrogates(estimator, surrogates, estimates):
     """
     parameters = [p for s in surrogates for p in s.learned_parameters()]
     if parameters:
-        for parameter, g in _objective_gradients(estimator, parameters, estimates):
+        for parameter, g in objective_gradients(estimator, parameters, estimates):
             parameter.grad = g
     for surrogate, estimate in zip(surrogates, estimates, strict=True):
         surrogate.observe(estimate.cost.detach())
 
 
-def _objective_gradients(estimator, parameters, estimates):
+def objective_gradients(estimator, parameters, estimates):
     """Pairs of a parameter and the derivative in it of the estimator's objective."""
     if estimator.objective is not least_variance:
         objectives = [estimator.objective(estimate).sum() for estimate in estimates]

@@ -59,12 +59,19 @@ class Surrogate(nn.Module):
 
     def learned_parameters(self):
         """φ: what the estimator's objective is to descend in."""
-        return list(self._learned)
+        return [p for held, name in self._places if (p := held[name]).requires_grad]
 
     @functools.cached_property
-    def _learned(self):
-        # Found once: walking the modules at every step would cost more than a small product.
-        return [p for p in self.parameters() if p.requires_grad]
+    def _places(self):
+        # Where each parameter is held, found once: walking the modules at every step would cost
+        # more than a small product. What is held there may be exchanged, as by
+        # load_state_dict(assign=True) and torch.func.functional_call.
+        held = {}
+        for module in self.modules():
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    held.setdefault(id(parameter), (module._parameters, name))
+        return list(held.values())
 
     def value_and_slope(self, z, cost, context=None):
         """c(z) [replica, batch] and ∂c/∂z [replica, batch, latent].

@@ -17,15 +17,32 @@ class Activation(NamedTuple):
     second_derivative: Callable | None  # None: zero
 
 
-ACTIVATIONS = {
-    "tanh": Activation(torch.tanh, lambda a, h: 1 - h * h, lambda a, h: -2 * h * (1 - h * h)),
+# Named, so that a surrogate can be pickled.
+def _tanh_slope(a, h):
+    return 1 - h * h
+
+
+def _tanh_bend(a, h):
+    return -2 * h * (1 - h * h)
+
+
+def _relu_slope(a, h):
     # Of h >= 0 the sign is 1[a > 0], and much faster than a comparison and its conversion.
-    "relu": Activation(torch.relu, lambda a, h: torch.sign(h), None),
-    "elu": Activation(
-        elu,
-        lambda a, h: torch.where(a > 0, 1.0, h + 1),
-        lambda a, h: torch.where(a > 0, 0.0, h + 1),
-    ),
+    return torch.sign(h)
+
+
+def _elu_slope(a, h):
+    return torch.where(a > 0, 1.0, h + 1)
+
+
+def _elu_bend(a, h):
+    return torch.where(a > 0, 0.0, h + 1)
+
+
+ACTIVATIONS = {
+    "tanh": Activation(torch.tanh, _tanh_slope, _tanh_bend),
+    "relu": Activation(torch.relu, _relu_slope, None),
+    "elu": Activation(elu, _elu_slope, _elu_bend),
 }
 
 

@@ -1,0 +1,63 @@
+"""The tie between a value and the estimate of its gradient, as one function of the tape."""
+
+import torch
+from torch.autograd import Function
+
+from relax.errors import ArgumentError
+
+
+def linked(value, logits, gradient, learned):
+    """The value, unchanged, whose backward pass hands out estimates.
+
+    With w the gradient that arrives at the value, what goes on is
+
+        to the value itself    w, into f's own graph (a decoder, a direct term in the logits)
+        to the logits          w · gradient, so that every reduction and weight counts for them
+        to each φ              its own gradient, whatever w is: φ descends an objective of its own
+
+    Args:
+        value: f(b), [...].
+        logits: [..., *parameters].
+        gradient: the estimate for every value, of the logits' shape; a constant.
+        learned: pairs of a surrogate's parameter φ and its gradient, a constant.
+    """
+    phi, phi_gradients = zip(*learned) if learned else ((), ())
+    return _Link.apply(value, logits, gradient, phi_gradients, *phi)
+
+
+class _Link(Function):
+    @staticmethod
+    def forward(ctx, value, logits, gradient, phi_gradients, *phi):
+        ctx.gradient, ctx.phi_gradients = gradient, phi_gradients
+        return value.detach().clone()  # the caller's to change in place
+
+    @staticmethod
+    def backward(ctx, weight):
+        of_value, of_logits, _, _, *of_phi = ctx.needs_input_grad
+        extra = ctx.gradient.dim() - weight.dim()
+        in_logits = (
+            weight.reshape(*weight.shape, *[1] * extra) * ctx.gradient if of_logits else None
+        )
+        in_phi = [g if wanted else None for g, wanted in zip(ctx.phi_gradients, of_phi)]
+        if torch.is_grad_enabled():  # create_graph=True: an estimate has no derivative of its own
+            in_logits, *in_phi = (g if g is None else once(g) for g in (in_logits, *in_phi))
+        return weight if of_value else None, in_logits, None, None, *in_phi
+
+
+def once(gradient):
+    """The gradient, with a graph that has nothing to say but that it ends here."""
+    return _Once.apply(gradient, torch.ones((), requires_grad=True))
+
+
+class _Once(Function):
+    @staticmethod
+    def forward(ctx, gradient, end):
+        return gradient.detach().clone()
+
+    @staticmethod
+    def backward(ctx, weight):
+        raise ArgumentError(
+            "second derivatives through an Expectation are not supported: an estimate of the "
+            "gradient is not a function whose derivative would estimate the second one; "
+            "differentiate what does not pass through the logits or φ"
+        )

@@ -1,0 +1,177 @@
+"""What `relax.Expectation` refuses, in one sentence that says what is allowed."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import distributions
+from unit.plain import LOGITS, cost, expectation
+
+import relax
+from relax.estimators.registry import REGISTRY
+
+
+def refused(call, *words, kind=relax.RelaxError):
+    """The message of a call that raises, which is one sentence and contains the words."""
+    with pytest.raises(kind) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+    return message
+
+
+ROWS = LOGITS.expand(50, 3)
+
+
+@pytest.mark.parametrize("name", ["reinforce", "relax", "rebar", "concrete", "muprop", "nvil"])
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda b: cost(b).mean(), ["[50]", "[]", "mean or sum"]),
+        (lambda b: cost(b).unsqueeze(-1), ["[50]", "[50, 1]", "squeeze"]),
+        (lambda b: cost(b)[:1], ["[50]", "[1]"]),
+        (lambda b: cost(b).unsqueeze(0), ["[50]", "[1, 50]"]),
+        (lambda b: cost(b).sum().item(), ["tensor", "Python number"]),
+        (lambda b: 3, ["tensor", "Python number 3"]),
+        (lambda b: None, ["tensor", "None"]),
+        (lambda b: (cost(b), b), ["tensor", "tuple"]),
+        (lambda b: b.sum(-1).long(), ["floating-point", "int64"]),
+        (lambda b: b.sum(-1) > 1, ["floating-point", "bool"]),
+        (lambda b: (0 * cost(b)).log(), ["finite", "50 of 50"]),
+        (lambda b: cost(b) + torch.nan, ["finite", "50 of 50"]),
+    ],
+    ids=[
+        *("mean", "last axis", "one row", "axis in front", "number", "integer", "none", "tuple"),
+        *("whole", "boolean", "infinite", "nan"),
+    ],
+)
+def test_a_cost_that_is_no_value_for_each_b(name, wrong, words):
+    """Fault 1: a batch mean made the gradient 1/50 of the truth, without a word."""
+    E = expectation(name)
+    refused(lambda: E(wrong, ROWS.clone().requires_grad_()), *words)
+    refused(lambda: E.estimate(wrong, ROWS), *words)
+    with torch.no_grad():
+        refused(lambda: E(wrong, ROWS), *words)
+
+
+def test_a_cost_that_is_not_finite_between_zero_and_one_says_so():
+    E = expectation("rebar")
+    bad = lambda b: torch.where((b == 0) | (b == 1), b, torch.nan).sum(-1)  # noqa: E731
+    refused(lambda: E(bad, ROWS.clone().requires_grad_()), "finite", "relaxed values")
+
+
+BLACK_BOXES = {
+    "threshold": lambda b: (b > 0.5).double().sum(-1),
+    "numpy": lambda b: torch.as_tensor(np.asarray(b).sum(-1)),
+    "detached": lambda b: cost(b.detach()),
+    "lookup": lambda b: torch.stack([torch.tensor(float(len(set(r)))) for r in b.tolist()]),
+}
+
+
+@pytest.mark.parametrize("box", BLACK_BOXES)
+@pytest.mark.parametrize("name", ["concrete", "rebar", "muprop"])
+def test_an_estimator_that_needs_a_slope_names_two_that_do_not(name, box):
+    """Fault 5: torch's "element 0 of tensors does not require grad" said nothing of what to do."""
+    black_box = BLACK_BOXES[box]
+    message = refused(
+        lambda: expectation(name)(black_box, ROWS.clone().requires_grad_()),
+        f"'{name}'",
+        "differentiable",
+    )
+    others = re.findall(r"'(\w+)'", message)[1:]
+    assert len(others) == 2
+    for other in others:
+        alpha = ROWS.clone().requires_grad_()
+        expectation(other)(black_box, alpha).sum().backward()
+        assert alpha.grad.any()
+
+
+def test_an_error_inside_the_cost_is_the_costs_own():
+    def broken(b):
+        raise RuntimeError("element 7 of the users's own trouble")
+
+    with pytest.raises(RuntimeError, match="own trouble"):
+        expectation("rebar")(broken, LOGITS)
+
+
+@pytest.mark.parametrize(
+    ("name", "latents", "kind", "needs"),
+    [
+        ("exact", 17, "bernoulli", "16"),
+        ("exact", 3, "gaussian", "bernoulli and categorical"),
+        ("rebar", 3, "gaussian", "bernoulli and categorical"),
+        ("concrete", 3, "gaussian", "bernoulli and categorical"),
+        ("lax", 3, "bernoulli", "gaussian"),
+    ],
+)
+def test_latents_of_the_wrong_kind_or_number(name, latents, kind, needs):
+    message = refused(lambda: relax.Expectation(name, latents=latents, kind=kind), name, needs)
+    others = re.findall(r"'(\w+)'", message)[1:]
+    assert len(others) == 2
+    for other in others:
+        relax.Expectation(other, latents=latents, kind=kind)
+
+
+def test_names_and_numbers_that_are_not_allowed():
+    refused(lambda: relax.Expectation("relaxx"), "relaxx", *REGISTRY)
+    refused(lambda: relax.Expectation(kind="poisson"), "bernoulli, categorical, gaussian")
+    refused(lambda: relax.Expectation(noise="Independent"), "coupled", "independent")
+    refused(lambda: relax.Expectation(latents=0), "0")
+    refused(lambda: relax.Expectation(latents=2.0), "2.0")
+    refused(lambda: relax.Expectation(latents=(3, 4), kind="gaussian"), "gaussian", "(3, 4)")
+    refused(lambda: relax.Expectation(latents=(2, 3, 4)), "variables, outcomes")
+    refused(lambda: relax.Expectation(latents=1, kind="categorical"), "two outcomes")
+
+
+def test_logits_that_are_not_what_was_promised():
+    E = expectation("relax")
+    refused(lambda: E(cost, torch.zeros(5, 4)), "[..., 3]", "[5, 4]")
+    refused(lambda: E(cost, torch.zeros(3, dtype=torch.long)), "int64")
+    refused(lambda: E(cost, torch.zeros(0, 3)), "[0, 3]")
+    refused(lambda: E(cost, [0.0, 0.0, 0.0]), "list", "Bernoulli")
+    refused(lambda: E(cost, torch.tensor([0.0, torch.nan, 0.0])), "1 of 3", "NaN")
+    refused(lambda: E(cost, distributions.Poisson(torch.ones(3))), "Poisson", "Bernoulli")
+    refused(lambda: E(cost, distributions.Categorical(logits=torch.ones(3))), "kind='categorical'")
+    gaussian = relax.Expectation("lax", latents=3, kind="gaussian")
+    refused(lambda: gaussian(cost, torch.zeros(3)), "[..., 6]", "means")
+
+
+def test_context_that_does_not_fit():
+    plain, seeing = expectation("relax"), expectation("relax", context=2)
+    refused(lambda: plain(cost, LOGITS, context=torch.ones(2)), "context=0", "2")
+    refused(lambda: seeing(cost, LOGITS.clone().requires_grad_()), "context=2", "none")
+    rows = torch.ones(4, 2, dtype=torch.float64)
+    refused(lambda: seeing(cost, ROWS.clone().requires_grad_(), context=rows), "[50]", "[4, 2]")
+
+
+def test_second_derivatives_are_refused_in_words():
+    """Fault 10; the first ones may be taken with a graph, which others need for their own."""
+    E = expectation("relax")
+    alpha = LOGITS.clone().requires_grad_()
+    (first,) = torch.autograd.grad(E(cost, alpha), alpha, create_graph=True)
+    torch.manual_seed(0)
+    assert first.shape == (3,)
+    refused(lambda: first.sum().backward(), "second derivatives")
+    # a penalty on the decoder's gradient does not pass through the estimate
+    weight = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    value = E(lambda b: (b * weight).sum(-1).exp(), ROWS)
+    (slope,) = torch.autograd.grad(value.mean(), weight, create_graph=True)
+    slope.square().sum().backward()
+    assert weight.grad.any()
+
+
+def test_transforms_are_refused_in_words():
+    """Fault 10: torch.func's transforms ended in torch's internals."""
+    E = expectation("relax")
+    for transform in (torch.func.vmap, torch.func.grad, torch.func.jacrev):
+        refused(lambda t=transform: t(lambda a: E(cost, a))(ROWS[:1]), "torch.func", "leading axes")
+
+
+def test_a_whole_graph_is_refused_in_words():
+    E = expectation("relax")
+    compiled = torch.compile(lambda a: E(cost, a), backend="eager", fullgraph=True)
+    with pytest.raises(Exception, match="compile the encoder and the decoder"):
+        compiled(LOGITS.clone().requires_grad_())
