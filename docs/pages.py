@@ -12,6 +12,7 @@ one in a comment, and what stands between that comment and the next `<!-- end --
     <!-- verdicts default -->                  how many there are of each
     <!-- run default -->                       the command, the commit and the machine
     <!-- times default -->                     each figure: target, configuration keys, time
+    <!-- bench bench vae -->                   of what `make bench` measured: vae, toy or goals
 
 `column=value` keeps the rows with this value in the CSV file; `show`, `rows`, `columns` and `cells`
 name columns of the table for people, `column:heading` under another heading. Words of several
@@ -23,6 +24,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -34,7 +36,8 @@ from relax.runs.tables import write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-MARK = re.compile(r"<!-- (table|claims|verdicts|run|times) (.*?) -->\n(.*?)<!-- end -->", re.DOTALL)
+KINDS = "table|claims|verdicts|run|times|bench"
+MARK = re.compile(rf"<!-- ({KINDS}) (.*?) -->\n(.*?)<!-- end -->", re.DOTALL)
 BESIDE = ("latents", "equations")  # tables of results/theory that are published too
 COUNTS = ("bound_samples", "seeds_to_rebar", "relax_episodes")
 # What writes a table for people; any other is shown as it is, rounded.
@@ -51,7 +54,12 @@ SHORT = 12  # digits of a commit
 TOY, TUNED = r"toy/.*/seeds\S+", r"toy/.*/relaxation_\S+"
 TRAINED, ALONG = r"vae/.*/training", r"vae/.*/"
 FIGURES = [
-    ("0", "`figure_0`, `figures/fig0_claims.pdf`", "all", r"(?!figures|tables).*"),
+    (
+        "0",
+        "`figure_0`, `figures/fig0_claims.pdf`",
+        "all",
+        rf"toy/t{TOY[3:]}|vae/.*/(training|variance|midtraining)|theory\S*|rl/\S+",
+    ),
     ("1", "`figure_1`, `figures/fig1_toy_training.pdf`", "`toy`, without `relaxation`", TOY),
     ("2", "`figure_2`, `figures/fig2_toy_variance_relaxation.pdf`", "`toy`", f"{TOY}|{TUNED}"),
     ("3", "`figure_3`, `figures/fig3_vae_training.pdf`", "`vae`, without `variance`", TRAINED),
@@ -186,9 +194,11 @@ def show_verdicts(published, run):
     return markdown(counts.rename_axis(index=None, columns=None).reset_index(names="evidence"))
 
 
-def show_run(published, run, page):
+def show_run(published, run, page, files="yes"):
     facts = published.facts(run)
     parts = [f"Made by `{facts['run', 'command']}`"]
+    if ("code", "written down at") in facts:
+        parts.append(f"and written down at commit `{facts['code', 'written down at'][:SHORT]}`")
     commit = facts.get(("code", "commit"))
     if commit:
         parts.append(f"at commit `{commit[:SHORT]}`")
@@ -203,6 +213,8 @@ def show_run(published, run, page):
         text += f" Its jobs took {float(facts['seconds', 'all jobs']):.0f} s together."
     if ("run", "note") in facts:
         text += f" {facts['run', 'note']}"
+    if files == "no":
+        return text
     names = sorted(path.stem for path in (published.folder / run).glob("*.csv"))
     base = os.path.relpath(DOCS / "tables" / run, page.parent)
     files = ", ".join(f"[{name}.csv]({base}/{name}.csv)" for name in names)
@@ -223,6 +235,19 @@ def show_times(published, run):
     return markdown(pd.DataFrame(rows, columns=["figure", "targets", "keys", "time of its jobs"]))
 
 
+def show_bench(published, run, part):
+    """As `make bench` prints it, but for columns that were not written down."""
+    sys.path.append(str(ROOT / "benchmarks"))
+    report = import_module("report")
+    table = published.table(run, "bench")
+    if part == "goals":
+        return "\n".join(f"- {line}" for line in report.judged(table))
+    rows = table[(table.model == "toy") == (part == "toy")]
+    columns = {"vae": report.VAE_COLUMNS, "toy": report.TOY_COLUMNS}[part]
+    kept = {k: v for k, v in columns.items() if k not in rows or rows[k].notna().any()}
+    return report.as_text(rows, kept)
+
+
 def filled(text, page, published):
     """A page's text with everything between its comments written anew.
 
@@ -236,10 +261,10 @@ def filled(text, page, published):
         options = dict(word.split("=", 1) for word in words if "=" in word)
         try:
             if kind == "run":
-                inner = show_run(published, *plain, page)
+                inner = show_run(published, *plain, page, **options)
             else:
                 show = {"table": show_table, "claims": show_claims}
-                show |= {"verdicts": show_verdicts, "times": show_times}
+                show |= {"verdicts": show_verdicts, "times": show_times, "bench": show_bench}
                 inner = show[kind](published, *plain, **options)
         except PageError as error:
             raise PageError(f"{page.name}: <!-- {kind} {match[2]} -->: {error}") from error
@@ -277,6 +302,9 @@ def publish(preset, command):
     for path in sorted((results / "tables").glob("*.csv")):
         if path.stem != "bench":
             shutil.copy(path, target)
+    bench = results / "tables" / "bench.csv"
+    if bench.exists():
+        publish_bench(bench)
     for name in BESIDE:
         if (results / "theory" / f"{name}.csv").exists():
             shutil.copy(results / "theory" / f"{name}.csv", target)
@@ -287,6 +315,22 @@ def publish(preset, command):
     gallery.mkdir(exist_ok=True)
     for picture in sorted(figures.glob("*.png")):
         shutil.copy(picture, gallery)
+
+
+def publish_bench(path):
+    """Take what `make bench` has written, which is no part of a run."""
+    target = DOCS / "tables" / "bench"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    shutil.copy(path, target)
+    first = pd.read_csv(path).iloc[0]
+    facts = {
+        ("run", "command"): "make bench",
+        ("package", "torch"): first.torch,
+        ("machine", first.machine): f"{first.threads} thread",
+    }
+    rows = [(topic, item, value) for (topic, item), value in facts.items()]
+    write_table(pd.DataFrame(rows, columns=["topic", "item", "value"]), target / "provenance.csv")
 
 
 def main():
