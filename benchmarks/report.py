@@ -1,6 +1,7 @@
 """The benchmarks' table for people."""
 
 from goals import judged
+
 from relax.presentation.common import rounded
 
 # Columns by what they are called here; "range" is made of low and high.
