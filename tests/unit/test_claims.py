@@ -10,9 +10,11 @@ from relax.experiments.claims import for_people, judge_claims
 from relax.experiments.control import claims as control
 from relax.experiments.toy.claims import reinforce_variance
 from relax.presentation.common import label
-from relax.presentation.intervals import LEVEL, Interval, interval, paired_interval
+from relax.presentation.intervals import LEVEL, Interval, OneSeed, interval, paired_interval
 from relax.presentation.judge import (
+    AGAINST,
     COLUMNS,
+    FOR,
     NOT_REPRODUCED,
     NOT_TESTED,
     REPRODUCED,
@@ -321,7 +323,7 @@ def test_a_verdict_follows_the_data(claim, table, fails, lacks):
     """Held, failed, missing in part, and missing whole."""
     assert as_made()[claim] == REPRODUCED
     assert verdicts(**{table: fails})[claim] == NOT_REPRODUCED
-    assert verdicts(**{table: lacks}).get(claim, NOT_TESTED) == NOT_TESTED
+    assert verdicts(**{table: lacks}).get(claim, NOT_TESTED) in (NOT_TESTED, FOR)  # or one seed
     without = as_made(without=table)
     assert {v for name, v in without.items() if name.startswith(claim.split(" (digits")[0])} == {
         NOT_TESTED
@@ -344,13 +346,28 @@ def test_no_tables_test_nothing():
     assert table[["value", "ci_low", "ci_high"]].isna().all(axis=None)
 
 
-def test_every_table_with_one_seed_leaves_exact_claims_only():
-    """No interval, no verdict; exact numbers have neither seeds nor interval."""
-    makers = (toy, training, variance, midtraining, relaxations, latents, eta)
-    table = judge_claims(everything(**{m.__name__: m(seeds=[0]) for m in makers}))
-    tested = table[table.verdict != NOT_TESTED]
-    assert tested.scale.str.startswith("exact; ").all()
-    assert len(tested) == 7 + 2 + 2 + 2
+MAKERS = (toy, training, variance, midtraining, relaxations, latents, eta)
+
+
+def test_one_seed_says_so_and_has_no_interval():
+    """A number and the way it points; exact numbers, which have no seeds, are judged as ever."""
+    table = judge_claims(everything(**{m.__name__: m(seeds=[0]) for m in MAKERS}))
+    exact = table[table.scale.str.startswith("exact; ")]
+    assert len(exact) == 7 + 2 + 2 + 2
+    assert set(exact.verdict) <= {REPRODUCED, NOT_REPRODUCED}
+    rest = table[(table.verdict != NOT_TESTED) & ~table.index.isin(exact.index)]
+    assert len(rest) > 20
+    assert set(rest.verdict) == {FOR}
+    assert rest.scale.str.startswith("1 seed").all()
+    assert rest.value.notna().all()
+    assert rest[["ci_low", "ci_high"]].isna().all(axis=None)
+
+
+def test_one_seed_points_the_other_way_too():
+    """The control: what fails with five seeds is against the claim with one."""
+    for claim, table, fails, _ in RULES:
+        if table in ("training", "variance", "midtraining"):
+            assert verdicts(**{table: fails[fails.seed == 0]})[claim] == AGAINST, claim
 
 
 def test_a_run_shorter_than_an_epoch_has_no_training_elbo():
@@ -448,7 +465,10 @@ def test_the_interval_is_students():
     table = pd.DataFrame(rows, columns=["estimator", "seed", "x"])
     assert paired_interval(table, "x", "a", "b") == pytest.approx((1, 1, 1))
     assert paired_interval(table, "x", "a", "c") is None
-    assert interval([1.0]) is None
+    assert interval([]) is None
+    assert interval([1.0]) == OneSeed(1, 1, 1)
+    assert isinstance(interval([1.0]), OneSeed)
+    assert not isinstance(found, OneSeed)
 
 
 def test_intervals_cover_as_often_as_they_say():

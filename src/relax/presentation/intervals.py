@@ -16,10 +16,16 @@ class Interval(NamedTuple):
     high: float
 
 
+class OneSeed(Interval):
+    """A single value, which has no interval: `low` and `high` are the value itself."""
+
+
 def interval(values):
-    """The t interval of the mean of independent values; None for fewer than two."""
+    """The t interval of the mean of independent values; `OneSeed` for one, None for none."""
     values = np.asarray(values, dtype=float)
-    if len(values) < 2:
+    if len(values) == 1:
+        return OneSeed(*np.repeat(values, 3))
+    if len(values) == 0:
         return None
     error = values.std(ddof=1) / np.sqrt(len(values))
     # The same quantile as scipy.stats gives, which takes longer to import than a whole table.
@@ -30,7 +36,7 @@ def interval(values):
 def paired_interval(table, column, name, other):
     """The interval of `column` of estimator `name` minus that of `other`, paired by seed.
 
-    `table` has one row an estimator and seed. None without both estimators or a second seed.
+    `table` has one row an estimator and seed. None without both estimators on a common seed.
     """
     wide = table.pivot(index="seed", columns="estimator", values=column)
     if not {name, other} <= set(wide.columns):

@@ -7,7 +7,8 @@ numbers have none.
 **Verdicts.** *reproduced*: the whole interval (or the exact number) lies where the rule wants it.
 *not reproduced*: it does not; the interval says whether the data speak against the claim or are
 too few to speak for it. *not tested at this scale*: a table, a target or an estimator that the
-rule needs is not part of this run, there are fewer than two seeds, or the run is too short.
+rule needs is not part of this run, or the run is too short. *one seed*: the number of a single
+seed, which has no interval and decides nothing; the verdict says which way it points.
 
 **Many comparisons.** A claim about several cases at once (every θ, every checkpoint) is reproduced
 only if each case is, at the full level; that can only make the verdict stricter, so no correction
@@ -23,7 +24,7 @@ import pandas as pd
 
 from relax.estimators.registry import REGISTRY
 from relax.presentation.common import count
-from relax.presentation.intervals import Interval
+from relax.presentation.intervals import Interval, OneSeed
 
 TOLERANCE = 1e-6  # exact numbers that differ by less, relative to their size, count as equal
 HARD = 0.499  # the draft's target for the toy
@@ -31,6 +32,8 @@ FLOOR = 1e-30  # a variance below this is the rounding of float64, and counts as
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 NOT_TESTED = "not tested at this scale"
+ONE_SEED = "one seed: "  # then which way it points
+FOR, AGAINST = ONE_SEED + "for", ONE_SEED + "against"
 COLUMNS = ["claim", "where", "statistic", "value", "ci_low", "ci_high"]
 COLUMNS += ["holds_above", "holds_below", "scale", "evidence", "rule", "verdict"]
 
@@ -54,6 +57,7 @@ class Finding(NamedTuple):
     high: float = np.nan
     above: float = np.nan
     below: float = np.nan
+    one_seed: bool = False
 
 
 def judged(found, scale, holds=None, *, above=np.nan, below=np.nan):
@@ -63,21 +67,28 @@ def judged(found, scale, holds=None, *, above=np.nan, below=np.nan):
         found: a `relax.presentation.intervals.Interval`, or a number that has none.
         scale: how much data is behind it.
         holds: whether the rule is met; left out where `above` and `below` are all that it asks.
+            Of one seed the bounds alone are asked, where there are any.
         above, below: the rule's bounds. Figure 0 draws the distance to them.
     """
     exact = not isinstance(found, Interval)
     value, low, high = (found, np.nan, np.nan) if exact else found
-    if holds is None:
+    one_seed = isinstance(found, OneSeed)
+    bounded = not (np.isnan(above) and np.isnan(below))
+    if holds is None or (one_seed and bounded):
         least, most = (value, value) if exact else (low, high)
         over = np.isnan(above) or least > above
         holds = bool(over and (np.isnan(below) or most < below))
-    return Finding(value, scale, holds, low, high, above, below)
+    if one_seed:
+        low = high = np.nan
+    return Finding(value, scale, holds, low, high, above, below, one_seed)
 
 
 def row(claim, where, statistic, rule, evidence, finding):
     """One row of the table. A finding of None means: not tested."""
     finding, tested = finding or Finding(np.nan, "", False), finding is not None
     verdict = (REPRODUCED if finding.holds else NOT_REPRODUCED) if tested else NOT_TESTED
+    if finding.one_seed:
+        verdict = FOR if finding.holds else AGAINST
     numbers = (finding.value, finding.low, finding.high, finding.above, finding.below)
     cells = (claim, where, statistic, *numbers, finding.scale, evidence, rule, verdict)
     return dict(zip(COLUMNS, cells, strict=True))

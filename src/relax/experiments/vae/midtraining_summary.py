@@ -5,7 +5,7 @@ import pandas as pd
 
 from relax.experiments.vae.selection import difference_to, on_selected_path
 from relax.presentation.common import count, in_registry_order, label, log_variance
-from relax.presentation.intervals import interval
+from relax.presentation.intervals import OneSeed, interval
 
 
 def summarise(training, midtraining):
@@ -32,9 +32,10 @@ def summarise(training, midtraining):
         seeds=("seed", "nunique"), steps=("step", "max"), log_variance=("log", "mean")
     )
     rows["ratio_to_rebar"] = np.exp(groups.difference.mean())
-    intervals = [interval(differences.dropna()) for _, differences in groups.difference]
-    rows["ratio_low"] = [np.nan if each is None else np.exp(each.low) for each in intervals]
-    rows["ratio_high"] = [np.nan if each is None else np.exp(each.high) for each in intervals]
+    found = [interval(differences.dropna()) for _, differences in groups.difference]
+    without = [each is None or isinstance(each, OneSeed) for each in found]
+    rows["ratio_low"] = [np.nan if no else np.exp(i.low) for i, no in zip(found, without)]
+    rows["ratio_high"] = [np.nan if no else np.exp(i.high) for i, no in zip(found, without)]
     return in_registry_order(rows.reset_index(), "dataset", "model", "estimator", "surrogate")
 
 
