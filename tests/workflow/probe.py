@@ -15,8 +15,8 @@ def _note():
     torch = sys.modules.get("torch")
     note = {
         "rule": job.rule,
-        "declared": list(job.input.get("code", [])),
-        "loaded": sorted(os.path.relpath(m.__file__) for m in modules),
+        "declared": list(job.params.get("code", {})),
+        "loaded": sorted(m.__name__.removeprefix("relax.") for m in modules),
         "threads": torch.get_num_threads() if torch else 1,
     }
     Path(os.environ["PROBE_NOTES"], f"{os.getpid()}.json").write_text(json.dumps(note))

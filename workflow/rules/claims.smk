@@ -9,7 +9,6 @@ rule table_claims:
             for experiment in CLAIMS.values()
             for name, tables in experiment.items()
         },
-        code=table_sources("claims", *(f"{name}.claims" for name in CLAIMS)),
     output:
         **table_outputs("claims", "Claims", "verdicts"),
     log:
@@ -24,6 +23,7 @@ rule table_claims:
         mem_mb=1000,
         runtime=10,
     params:
+        code=table_sources("claims", *(f"{name}.claims" for name in CLAIMS)),
         experiments=list(CLAIMS),
     script:
         "../scripts/judge_claims.py"
@@ -32,7 +32,6 @@ rule table_claims:
 use rule figure_1 as figure_0 with:
     input:
         claims=rules.table_claims.output.csv,
-        code=figure_sources("claims_figures"),
     output:
         **figure_outputs("fig0_claims", "Claims", "every claim at a glance"),
     log:
@@ -40,6 +39,7 @@ use rule figure_1 as figure_0 with:
     benchmark:
         f"{BENCHMARKS}/figures/fig0_claims.tsv"
     params:
+        code=figure_sources("claims_figures"),
         figure="claims_figures.fig0_claims",
 
 

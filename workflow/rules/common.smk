@@ -4,7 +4,7 @@ from relax.data.datasets import data_sets, preparation
 from relax.errors import ConfigError
 from relax.estimators.registry import REGISTRY, estimator_names
 from relax.data.pins import pin_of
-from relax.runs.sources import package_sources
+from relax.runs.sources import code_of, versions
 
 try:
     check_keys_stand_once(workflow.configfiles)
@@ -59,12 +59,21 @@ def seed_ranges(section):
     ]
 
 
-def sources(*modules):
-    """The package files behind these modules of relax, to declare as input `code`."""
-    return [
-        os.path.relpath(path)
-        for path in package_sources(*(f"relax.{m}" for m in modules))
-    ]
+def sources(*modules, estimators=()):
+    """A parameter `code`: what the code of these modules of relax says, and of all they import.
+
+    With it stand the versions of the packages that compute, and of estimators that the rule uses
+    what the registry says of them, but for their label.
+    """
+    found = code_of(
+        *modules,
+        *(REGISTRY[name].module.removeprefix("relax.") for name in estimators),
+    )
+    entries = {
+        f"registry: {name}": str(REGISTRY[name]._replace(label=""))
+        for name in estimators
+    }
+    return found | entries | {"packages": versions()}
 
 
 def figure_sources(module):
@@ -91,9 +100,12 @@ def table_sources(*modules):
 
 def estimator_sources(*modules):
     """The same where there is a wildcard `estimator`: with that estimator's file, no other's."""
-    return lambda wildcards: sources(
-        *modules, REGISTRY[wildcards.estimator].module.removeprefix("relax.")
-    )
+    return lambda wildcards: sources(*modules, estimators=[wildcards.estimator])
+
+
+def learned_with(settings):
+    """Settings of how φ is learned, where the wildcard's estimator learns: no reason else."""
+    return lambda wildcards: settings if REGISTRY[wildcards.estimator].learns else {}
 
 
 def surrogate_settings(section):

@@ -34,7 +34,6 @@ rule prepare_data:
             f"resources/{wildcards.dataset}/{file}"
             for file in DATA_SETS[wildcards.dataset]["files"]
         ],
-        code=sources("data.preparation", "runs.jobs"),
     output:
         images=f"{RESULTS}/data/{{dataset}}.npz",
     log:
@@ -49,6 +48,7 @@ rule prepare_data:
         mem_mb=2000,
         runtime=10,
     params:
+        code=sources("data.preparation", "runs.jobs"),
         declaration=lambda wildcards: preparation(DATA_SETS[wildcards.dataset]),
     script:
         "../scripts/prepare_data.py"

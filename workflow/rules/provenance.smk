@@ -21,7 +21,6 @@ rule tables:
 rule provenance:
     input:
         made=[FIGURES_MADE, TABLES_MADE, RESULTS_MADE],
-        code=sources("runs.provenance", "runs.jobs", "runs.tables"),
     output:
         csv=report(
             f"{RESULTS}/tables/provenance.csv",
@@ -42,5 +41,7 @@ rule provenance:
         runtime=10,
     # The script reads the configuration whole: as params, a key that changes no result would make
     # this run again.
+    params:
+        code=sources("runs.provenance", "runs.jobs", "runs.tables"),
     script:
         "../scripts/note_provenance.py"

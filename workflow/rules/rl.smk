@@ -16,10 +16,6 @@ CARTPOLES = [
 
 
 rule train_policy:
-    input:
-        code=estimator_sources(
-            "experiments.control.training", "runs.resume", "runs.jobs", "runs.tables"
-        ),
     output:
         table=f"{RESULTS}/{POLICY}/training.csv",
         shown=f"{RESULTS}/{POLICY}/shown.csv",
@@ -35,6 +31,9 @@ rule train_policy:
         mem_mb=growing(4000),
         runtime=growing(1440),
     params:
+        code=estimator_sources(
+            "experiments.control.training", "runs.resume", "runs.jobs", "runs.tables"
+        ),
         environment=lambda wildcards: in_one_order(
             {
                 key: value
@@ -49,7 +48,6 @@ rule train_policy:
 use rule figure_1 as figure_11 with:
     input:
         policies=policy_tables,
-        code=figure_sources("control.figures"),
     output:
         **figure_outputs("fig11_rl", "Reinforcement learning", "training"),
     log:
@@ -57,13 +55,13 @@ use rule figure_1 as figure_11 with:
     benchmark:
         f"{BENCHMARKS}/figures/fig11_rl.tsv"
     params:
+        code=figure_sources("control.figures"),
         figure="control.figures.fig11_rl",
 
 
 use rule table_toy as table_rl with:
     input:
         policies=policy_tables,
-        code=table_sources("control.summary"),
     output:
         **table_outputs("rl", "Reinforcement learning", "episodes to solve"),
     log:
@@ -71,6 +69,7 @@ use rule table_toy as table_rl with:
     benchmark:
         f"{BENCHMARKS}/tables/rl.tsv"
     params:
+        code=table_sources("control.summary"),
         summary="control.summary",
 
 
@@ -87,7 +86,6 @@ if CARTPOLES:
         input:
             policies=task_tables("training", CARTPOLES),
             shown=task_tables("shown", CARTPOLES),
-            code=figure_sources("control.figures"),
         output:
             **figure_outputs(
                 "fig13_cartpole", "Reinforcement learning", "trained policies"
@@ -97,6 +95,7 @@ if CARTPOLES:
         benchmark:
             f"{BENCHMARKS}/figures/fig13_cartpole.tsv"
         params:
+            code=figure_sources("control.figures"),
             figure="control.figures.fig13_cartpole",
 
     FIGURES_MADE += [rules.figure_13.output]

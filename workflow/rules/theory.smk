@@ -15,17 +15,6 @@ THEORY_TABLES = [
 
 
 rule theory:
-    input:
-        code=sources(
-            "experiments.theory.tables",
-            "runs.jobs",
-            "runs.tables",
-            *(
-                REGISTRY[name].module.removeprefix("relax.")
-                for name in estimator_names()
-                if REGISTRY[name].formula
-            ),
-        ),
     output:
         optimum=THEORY_TABLES[0],
         concrete=THEORY_TABLES[1],
@@ -50,6 +39,13 @@ rule theory:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
+        code=sources(
+            "experiments.theory.tables",
+            "runs.jobs",
+            "runs.tables",
+            "estimators.registry",
+            estimators=[name for name in estimator_names() if REGISTRY[name].formula],
+        ),
         targets=THEORY["targets"],
         thetas=THEORY["thetas"],
         grid=THEORY["grid"],
@@ -66,7 +62,6 @@ rule theory:
 use rule figure_1 as figure_6 with:
     input:
         relaxations=rules.theory.output.relaxations,
-        code=figure_sources("theory.figures"),
     output:
         **figure_outputs(
             "fig6_optimal_relaxation", "Optimal relaxation", "optimal relaxation"
@@ -76,13 +71,13 @@ use rule figure_1 as figure_6 with:
     benchmark:
         f"{BENCHMARKS}/figures/fig6_optimal_relaxation.tsv"
     params:
+        code=figure_sources("theory.figures"),
         figure="theory.figures.fig6_optimal_relaxation",
 
 
 use rule figure_1 as figure_7 with:
     input:
         optimum=rules.theory.output.optimum,
-        code=figure_sources("theory.figures"),
     output:
         **figure_outputs(
             "fig7_optimum_vs_theta", "Optimal relaxation", "optimum against theta"
@@ -92,13 +87,13 @@ use rule figure_1 as figure_7 with:
     benchmark:
         f"{BENCHMARKS}/figures/fig7_optimum_vs_theta.tsv"
     params:
+        code=figure_sources("theory.figures"),
         figure="theory.figures.fig7_optimum_vs_theta",
 
 
 use rule figure_1 as figure_8 with:
     input:
         concrete=rules.theory.output.concrete,
-        code=figure_sources("theory.figures"),
     output:
         **figure_outputs(
             "fig8_concrete_bias_variance",
@@ -110,13 +105,13 @@ use rule figure_1 as figure_8 with:
     benchmark:
         f"{BENCHMARKS}/figures/fig8_concrete_bias_variance.tsv"
     params:
+        code=figure_sources("theory.figures"),
         figure="theory.figures.fig8_concrete_bias_variance",
 
 
 use rule figure_1 as figure_9 with:
     input:
         terms=rules.theory.output.terms,
-        code=figure_sources("theory.figures"),
     output:
         **figure_outputs(
             "fig9_estimator_terms", "Optimal relaxation", "terms of the estimate"
@@ -126,13 +121,13 @@ use rule figure_1 as figure_9 with:
     benchmark:
         f"{BENCHMARKS}/figures/fig9_estimator_terms.tsv"
     params:
+        code=figure_sources("theory.figures"),
         figure="theory.figures.fig9_estimator_terms",
 
 
 use rule figure_1 as figure_10 with:
     input:
         eta=rules.theory.output.eta,
-        code=figure_sources("theory.figures"),
     output:
         **figure_outputs("fig10_eta", "Optimal relaxation", "the scale eta"),
     log:
@@ -140,6 +135,7 @@ use rule figure_1 as figure_10 with:
     benchmark:
         f"{BENCHMARKS}/figures/fig10_eta.tsv"
     params:
+        code=figure_sources("theory.figures"),
         figure="theory.figures.fig10_eta",
 
 

@@ -20,8 +20,6 @@ relaxation_tables = run_tables(
 
 
 rule train_toy:
-    input:
-        code=estimator_sources("experiments.toy.problem", "runs.jobs", "runs.tables"),
     output:
         table=f"{RESULTS}/toy/t{{target}}/{{estimator}}/seeds{{first}}-{{last}}.csv",
     log:
@@ -35,9 +33,12 @@ rule train_toy:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
+        code=estimator_sources("experiments.toy.problem", "runs.jobs", "runs.tables"),
         steps=TOY["steps"],
         learning_rate=TOY["learning_rate"],
-        surrogate_learning_rate=TOY["surrogate_learning_rate"],
+        learning=learned_with(
+            {"surrogate_learning_rate": TOY["surrogate_learning_rate"]}
+        ),
         noise=TOY["noise"],
         record_every=TOY["record_every"],
         variance_samples=TOY["variance_samples"],
@@ -47,10 +48,6 @@ rule train_toy:
 
 
 rule train_categorical_toy:
-    input:
-        code=estimator_sources(
-            "experiments.toy.categorical", "runs.jobs", "runs.tables"
-        ),
     output:
         table=f"{RESULTS}/toy/categorical/{{estimator}}/seeds{{first}}-{{last}}.csv",
     log:
@@ -64,11 +61,16 @@ rule train_categorical_toy:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
+        code=estimator_sources(
+            "experiments.toy.categorical", "runs.jobs", "runs.tables"
+        ),
         costs=TOY["categorical"]["costs"],
         steps=TOY["categorical"]["steps"],
         record_every=TOY["categorical"]["record_every"],
         learning_rate=TOY["learning_rate"],
-        surrogate_learning_rate=TOY["surrogate_learning_rate"],
+        learning=learned_with(
+            {"surrogate_learning_rate": TOY["surrogate_learning_rate"]}
+        ),
         noise=TOY["noise"],
         variance_samples=TOY["variance_samples"],
         surrogate=surrogate_settings("toy"),
@@ -77,8 +79,6 @@ rule train_categorical_toy:
 
 
 rule tune_relaxation:
-    input:
-        code=estimator_sources("experiments.toy.problem", "runs.jobs", "runs.tables"),
     output:
         table=f"{RESULTS}/toy/t{{target}}/{{estimator}}/relaxation_seeds{{first}}-{{last}}.csv",
     log:
@@ -92,9 +92,12 @@ rule tune_relaxation:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
+        code=estimator_sources("experiments.toy.problem", "runs.jobs", "runs.tables"),
         theta=TOY["relaxation"]["theta"],
         steps=TOY["relaxation"]["steps"],
-        surrogate_learning_rate=TOY["surrogate_learning_rate"],
+        learning=learned_with(
+            {"surrogate_learning_rate": TOY["surrogate_learning_rate"]}
+        ),
         noise=TOY["noise"],
         surrogate=surrogate_settings("toy"),
     script:
@@ -105,7 +108,6 @@ rule figure_1:
     input:
         toy=toy_tables,
         categorical=categorical_tables,
-        code=figure_sources("toy.figures"),
     output:
         **figure_outputs("fig1_toy_training", "Toy problem", "training"),
     log:
@@ -120,6 +122,7 @@ rule figure_1:
         mem_mb=1000,
         runtime=10,
     params:
+        code=figure_sources("toy.figures"),
         figure="toy.figures.fig1_toy_training",
     script:
         "../scripts/plot.py"
@@ -130,7 +133,6 @@ use rule figure_1 as figure_2 with:
         toy=toy_tables,
         relaxation=relaxation_tables,
         categorical=categorical_tables,
-        code=figure_sources("toy.figures"),
     output:
         **figure_outputs(
             "fig2_toy_variance_relaxation", "Toy problem", "variance and relaxation"
@@ -140,6 +142,7 @@ use rule figure_1 as figure_2 with:
     benchmark:
         f"{BENCHMARKS}/figures/fig2_toy_variance_relaxation.tsv"
     params:
+        code=figure_sources("toy.figures"),
         figure="toy.figures.fig2_toy_variance_relaxation",
 
 
@@ -147,7 +150,6 @@ rule table_toy:
     input:
         toy=toy_tables,
         categorical=categorical_tables,
-        code=table_sources("toy.summary"),
     output:
         **table_outputs("toy", "Toy problem", "final values"),
     log:
@@ -162,6 +164,7 @@ rule table_toy:
         mem_mb=1000,
         runtime=10,
     params:
+        code=table_sources("toy.summary"),
         summary="toy.summary",
     script:
         "../scripts/summarise.py"

@@ -44,13 +44,6 @@ for rule_name, rates in RATE_GROUPS.items():
             rule_name
         input:
             images=f"{RESULTS}/data/{{dataset}}.npz",
-            code=estimator_sources(
-                "experiments.vae.training",
-                "runs.resume",
-                "data.images",
-                "runs.jobs",
-                "runs.tables",
-            ),
         output:
             tables=training_files(rates, "training.csv"),
             best=training_files(rates, "best.csv"),
@@ -74,7 +67,13 @@ for rule_name, rates in RATE_GROUPS.items():
             gpu=GPUS,
         # device and vae.save_every are no params: no result depends on them, but for rounding.
         params:
-            **({} if RATES_PER_JOB == 1 else {"learning_rate": rates}),
+            code=estimator_sources(
+                "experiments.vae.training",
+                "runs.resume",
+                "data.images",
+                "runs.jobs",
+                "runs.tables",
+            ),
             steps=VAE["steps"],
             checkpoint_steps=CHECKPOINT_STEPS,
             batch=VAE["batch"],
@@ -99,16 +98,6 @@ rule measure_variance:
         checkpoints=[
             f"{RESULTS}/{VAE_RUN}/checkpoint_{step}.pt" for step in CHECKPOINT_STEPS
         ],
-        code=sources(
-            "experiments.vae.variance",
-            "data.images",
-            "runs.jobs",
-            "runs.tables",
-            *(
-                REGISTRY[name].module.removeprefix("relax.")
-                for name in VAE["estimators"]
-            ),
-        ),
     output:
         table=f"{RESULTS}/{VAE_RUN}/variance.csv",
     log:
@@ -123,6 +112,13 @@ rule measure_variance:
         runtime=growing(480),
         gpu=GPUS,
     params:
+        code=sources(
+            "experiments.vae.variance",
+            "data.images",
+            "runs.jobs",
+            "runs.tables",
+            estimators=VAE["estimators"],
+        ),
         estimators=VAE["estimators"],
         tuning_steps=VAE["variance"]["tuning_steps"],
         minibatches=VAE["variance"]["minibatches"],
@@ -142,13 +138,6 @@ rule midtraining:
     input:
         images=f"{RESULTS}/data/{{dataset}}.npz",
         checkpoint=f"{RESULTS}/{VAE_RUN}/checkpoint_{HALFWAY}.pt",
-        code=sources(
-            "experiments.vae.midtraining",
-            "data.images",
-            "runs.jobs",
-            "runs.tables",
-            *(f"estimators.{name}" for name in ("rebar", "relax", "nvil")),
-        ),
     output:
         table=f"{RESULTS}/{VAE_RUN}/midtraining.csv",
     log:
@@ -163,6 +152,13 @@ rule midtraining:
         runtime=growing(480),
         gpu=GPUS,
     params:
+        code=sources(
+            "experiments.vae.midtraining",
+            "data.images",
+            "runs.jobs",
+            "runs.tables",
+            estimators=["rebar", "relax", "nvil"],
+        ),
         tuning_steps=VAE["midtraining"]["tuning_steps"],
         measurements=VAE["midtraining"]["measurements"],
         minibatches=VAE["midtraining"]["minibatches"],
@@ -182,9 +178,6 @@ rule pictures:
     input:
         images=f"{RESULTS}/data/{{dataset}}.npz",
         best_model=f"{RESULTS}/{VAE_RUN}/best.pt",
-        code=sources(
-            "experiments.vae.pictures", "data.images", "runs.jobs", "runs.tables"
-        ),
     output:
         table=f"{RESULTS}/{VAE_RUN}/pictures.csv",
     log:
@@ -198,6 +191,9 @@ rule pictures:
         mem_mb=growing(4000),
         runtime=growing(10),
     params:
+        code=sources(
+            "experiments.vae.pictures", "data.images", "runs.jobs", "runs.tables"
+        ),
         latents=VAE["latents"],
     script:
         "../scripts/pictures.py"
@@ -206,7 +202,6 @@ rule pictures:
 use rule figure_1 as figure_3 with:
     input:
         training=training_tables,
-        code=figure_sources("vae.figures"),
     output:
         **figure_outputs("fig3_vae_training", "Discrete VAE", "training"),
     log:
@@ -214,6 +209,7 @@ use rule figure_1 as figure_3 with:
     benchmark:
         f"{BENCHMARKS}/figures/fig3_vae_training.tsv"
     params:
+        code=figure_sources("vae.figures"),
         figure="vae.figures.fig3_vae_training",
 
 
@@ -221,7 +217,6 @@ use rule figure_1 as figure_4 with:
     input:
         training=training_tables,
         variance=variance_tables,
-        code=figure_sources("vae.figures"),
     output:
         **figure_outputs("fig4_vae_variance", "Discrete VAE", "gradient variance"),
     log:
@@ -229,6 +224,7 @@ use rule figure_1 as figure_4 with:
     benchmark:
         f"{BENCHMARKS}/figures/fig4_vae_variance.tsv"
     params:
+        code=figure_sources("vae.figures"),
         figure="vae.figures.fig4_vae_variance",
 
 
@@ -236,7 +232,6 @@ use rule figure_1 as figure_5 with:
     input:
         training=training_tables,
         midtraining=midtraining_tables,
-        code=figure_sources("vae.figures"),
     output:
         **figure_outputs(
             "fig5_vae_midtraining", "Discrete VAE", "halfway through training"
@@ -246,13 +241,13 @@ use rule figure_1 as figure_5 with:
     benchmark:
         f"{BENCHMARKS}/figures/fig5_vae_midtraining.tsv"
     params:
+        code=figure_sources("vae.figures"),
         figure="vae.figures.fig5_vae_midtraining",
 
 
 use rule figure_1 as figure_12 with:
     input:
         pictures=picture_tables,
-        code=figure_sources("vae.picture_figures"),
     output:
         **figure_outputs(
             "fig12_vae_pictures", "Discrete VAE", "reconstructions and samples"
@@ -262,6 +257,7 @@ use rule figure_1 as figure_12 with:
     benchmark:
         f"{BENCHMARKS}/figures/fig12_vae_pictures.tsv"
     params:
+        code=figure_sources("vae.picture_figures"),
         figure="vae.picture_figures.fig12_vae_pictures",
 
 
@@ -269,7 +265,6 @@ use rule table_toy as table_vae with:
     input:
         training=training_tables,
         best=best_tables,
-        code=table_sources("vae.summary"),
     output:
         **table_outputs("vae", "Discrete VAE", "best ELBOs"),
     log:
@@ -277,6 +272,7 @@ use rule table_toy as table_vae with:
     benchmark:
         f"{BENCHMARKS}/tables/vae.tsv"
     params:
+        code=table_sources("vae.summary"),
         summary="vae.summary",
 
 
@@ -284,7 +280,6 @@ use rule table_toy as table_midtraining with:
     input:
         training=training_tables,
         midtraining=midtraining_tables,
-        code=table_sources("vae.midtraining_summary"),
     output:
         **table_outputs("midtraining", "Discrete VAE", "halfway through training"),
     log:
@@ -292,6 +287,7 @@ use rule table_toy as table_midtraining with:
     benchmark:
         f"{BENCHMARKS}/tables/midtraining.tsv"
     params:
+        code=table_sources("vae.midtraining_summary"),
         summary="vae.midtraining_summary",
 
 

@@ -9,7 +9,7 @@ from relax.runs.tables import write_table
 
 def main(snakemake):
     with job(snakemake.log[0], snakemake.threads) as log:
-        settings = VAESettings.of(snakemake.wildcards, snakemake.params)
+        settings = VAESettings.of(snakemake.wildcards, snakemake.params, [MeasureSettings])
         measure = MeasureSettings.of(snakemake.params)
         images, device = load_images(snakemake.input.images), snakemake.config["device"]
         paths = snakemake.input.checkpoints

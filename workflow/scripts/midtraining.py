@@ -9,7 +9,7 @@ from relax.runs.tables import write_table
 
 def main(snakemake):
     with job(snakemake.log[0], snakemake.threads) as log:
-        settings = VAESettings.of(snakemake.wildcards, snakemake.params)
+        settings = VAESettings.of(snakemake.wildcards, snakemake.params, [MidtrainingSettings])
         midtraining = MidtrainingSettings.of(snakemake.params)
         images, device = load_images(snakemake.input.images), snakemake.config["device"]
         path = snakemake.input.checkpoint

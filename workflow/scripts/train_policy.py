@@ -7,11 +7,12 @@ from relax.runs.tables import write_table
 
 
 def main(snakemake):
-    inputs, out = snakemake.input, snakemake.output
+    out = snakemake.output
     with job(snakemake.log[0], snakemake.threads) as log:
         settings = ControlSettings.of(snakemake.wildcards, snakemake.params.environment)
         seconds = snakemake.config["rl"]["save_every"]  # no param: no result depends on it
-        with Unfinished.beside(out.table, settings, list(inputs), seconds, log) as unfinished:
+        run = (settings, snakemake.params.code)
+        with Unfinished.beside(out.table, run, [], seconds, log) as unfinished:
             training, shown = train(settings, out.policy, log, unfinished)
             write_table(training, out.table)
             write_table(shown, out.shown)

@@ -10,6 +10,7 @@ from relax.errors import Interrupted, RelaxError
 from relax.runs.machine import machine
 
 MACHINE = "machine: "  # how a log's first line starts
+EARLIER = "before the last start: "  # of a run that went on, the wall time of what went before
 SPENT = "processor time: "  # and the one before its last, which is of the block alone, in seconds
 
 

@@ -1,16 +1,16 @@
 """Where results come from: the code, its packages, the configuration, the machines, the times."""
 
 import json
+import re
 import subprocess
 from collections import Counter
-from importlib import metadata
 from pathlib import Path
 from platform import python_version
 
 import pandas as pd
 
-from relax.runs.jobs import MACHINE
-from relax.runs.sources import PACKAGE
+from relax.runs.jobs import EARLIER, MACHINE
+from relax.runs.sources import PACKAGE, version_of
 
 # What the project uses directly; envs/requirements.lock has the rest.
 PACKAGES = (
@@ -36,7 +36,7 @@ def provenance(config, results, made):
     jobs = benchmarks(Path(results), made)
     topics = {
         "code": code(PACKAGE.parents[1]),
-        "package": {"python": python_version()} | {name: _version(name) for name in PACKAGES},
+        "package": {"python": python_version()} | {name: version_of(name) for name in PACKAGES},
         "config": dict(_leaves(config)),
         "machine": _machines(Path(results) / "logs", jobs),
         "seconds": jobs | {"all jobs": f"{sum(map(float, jobs.values())):.1f}"},
@@ -67,7 +67,10 @@ def _git(root, *words):
 
 
 def benchmarks(results, made):
-    """Wall seconds, as text, of each job that made one of these files; by the job's name."""
+    """Wall seconds, as text, of each job that made one of these files; by the job's name.
+
+    Of a run that was interrupted, over all its parts.
+    """
     files = [Path(path) for path in made]
     inside = [f.relative_to(results).with_suffix("") for f in files if f.is_relative_to(results)]
     stems = {*inside, *(Path("figures") / f.stem for f in files)}
@@ -79,8 +82,17 @@ def benchmarks(results, made):
         # something in a folder of the data set's name. Others are of an earlier configuration.
         if job in stems or job in folders or job.parent in stems:
             header, *_, last = path.read_text(encoding="utf-8").splitlines()
-            found[str(job)] = dict(zip(header.split("\t"), last.split("\t")))["s"]
+            seconds = dict(zip(header.split("\t"), last.split("\t")))["s"]
+            earlier = _earlier(results / "logs" / f"{job}.log")
+            found[str(job)] = f"{float(seconds) + earlier:.4f}" if earlier else seconds
     return found
+
+
+def _earlier(log):
+    """Seconds of a run that was interrupted, before its last start: its log says so."""
+    text = log.read_text(encoding="utf-8") if log.exists() else ""
+    found = re.search(rf"^{re.escape(EARLIER)}([0-9.]+) s", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 def _machines(logs, jobs):
@@ -92,13 +104,6 @@ def _machines(logs, jobs):
 def _machine_of(log):
     first = log.read_text(encoding="utf-8").partition("\n")[0] if log.exists() else ""
     return first.removeprefix(MACHINE) if first.startswith(MACHINE) else "unknown"
-
-
-def _version(package):
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _leaves(block, path=()):

@@ -4,10 +4,13 @@ Snakemake removes the outputs of a job that did not end well. So a run keeps its
 files that it owes, in a folder of its own beside them, and places the outputs when it is done.
 Random streams are addressed by step (`relax.numerics.streams`): a state holds none.
 
+Each identity has a folder of its own in it, so that a start with other settings, by mistake or not,
+touches nothing of a run that waits there: it is named, and goes on when its settings come back.
 Every file is sealed: a checksum over its content, and the run's identity. One that is truncated or
-altered, or is of another configuration or version of the code, is named in the log and not used.
+altered, or is of another run, is named in the log and not used.
 """
 
+import errno
 import fcntl
 import hashlib
 import io
@@ -15,16 +18,24 @@ import os
 import platform
 import shutil
 import signal
+import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 
 from relax.errors import DataError, NonFiniteError
 from relax.files import placed_whole
+from relax.runs.jobs import EARLIER
 
 DIGEST = hashlib.sha256().digest_size
+# What a file system says that has no locks to give (some Lustre and NFS).
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+class ForeignError(DataError):
+    """A file is whole, and another run's."""
 
 
 def identity(*settings, files=()):
@@ -58,7 +69,7 @@ def read_sealed(path, run):
     if hashlib.sha256(body).digest() != digest:
         raise DataError(f"{path} is damaged")
     if body[:DIGEST] != run:
-        raise DataError(f"{path} is of another configuration, data set or version of the code")
+        raise ForeignError(f"{path} is of another configuration, data set or version of the code")
     try:
         return torch.load(io.BytesIO(body[DIGEST:]), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for what it does not take
@@ -82,32 +93,70 @@ class Unfinished:
 
     def __init__(self, folder, run, seconds=60.0, log=None):
         self.folder, self.run, self.seconds, self.log = Path(folder), run, seconds, log
-        self.saved = time.monotonic()
+        self.started = self.saved = time.monotonic()
+        self.legs, self.earlier = 0, 0.0  # how often the run was begun before, and for how long
         self._lock()
 
     @classmethod
     def beside(cls, output, settings, inputs, seconds, log):
-        """That of the run which writes `output`, with these settings and input files."""
+        """That of the run which writes `output`, with these settings and input files.
+
+        The settings are all that makes the run what it is and stands in no file: those of the
+        configuration, what the code says, versions of packages, the device.
+        """
+        run = identity(settings, files=inputs)
         folder = Path(output).with_name("unfinished")
-        return cls(folder, identity(settings, files=inputs), seconds, log)
+        own = cls(folder / run.hex()[:16], run, seconds, log)
+        if others := _waiting(folder, own.folder):
+            own.say(
+                f"{folder} also holds what other settings, data, packages or code have begun: "
+                f"{'; '.join(others)}. The same command with those goes on from there; remove the "
+                f"folder if that run is not wanted.",
+                aloud=True,
+            )
+        return own
 
     def _lock(self):
-        """Take the folder; the system gives it back when the process ends, however it does."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.lock = open(self.folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115
-        try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.lock.seek(0)
-            holder = self.lock.read() or "another process"
-            self.lock.close()
-            raise DataError(
-                f"{self.folder} is in use by {holder}, which trains the same run: wait until it "
-                f"ends, or stop it"
-            ) from None
+        """Take the folder; the system gives it back when the process ends, however it does.
+
+        Written out, as the libraries at hand read every error of the system as "in use".
+        """
+        path = self.folder / "lock"
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.lock = open(path, "a+", encoding="utf-8")  # noqa: SIM115
+            try:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.lock.seek(0)
+                holder = self.lock.read() or "another process"
+                self.lock.close()
+                raise DataError(
+                    f"{self.folder} is in use by {holder}, which trains the same run: wait until "
+                    f"it ends, or stop it"
+                ) from None
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise DataError(f"{path} cannot be locked: {error.strerror}") from None
+                self.say(
+                    f"the file system of {self.folder} has no locks ({error.strerror}): going on "
+                    f"without. Do not start the same run there twice at once.",
+                    aloud=True,
+                )
+                break
+            if self._is(path):
+                break
+            self.lock.close()  # whoever had it has removed it since: what we hold has no name
         self.lock.truncate(0)
         self.lock.write(f"process {os.getpid()} on {platform.node()}")
         self.lock.flush()
+
+    def _is(self, path):
+        """Whether the file that is open as the lock is still the one of this name."""
+        try:
+            return os.path.samestat(os.fstat(self.lock.fileno()), os.stat(path))
+        except FileNotFoundError:
+            return False
 
     def due(self):
         """Whether it is time to save."""
@@ -115,28 +164,34 @@ class Unfinished:
 
     def save(self, step, state):
         """Save the state after `step`; the one before it is kept too, those before that are not."""
-        write_sealed(self.folder / f"state_{step:012}", state, self.run)
+        spent = {"legs": self.legs + 1, "seconds": self.seconds_spent()}
+        write_sealed(self.folder / f"state_{step:012}", state | {"spent": spent}, self.run)
         for old in self._states()[2:]:
             old.unlink()
         self.saved = time.monotonic()
 
     def load(self):
-        """The newest state that is good, or None: then what lies here is of no use, and goes."""
+        """The newest state that is good, or None; what is damaged goes, what is of others stays."""
         for path in self._states():
             try:
                 state = read_sealed(path, self.run)
                 for name in state["kept"]:
                     self.read(name)
             except DataError as error:
-                self._say(f"not continued from: {error}")
-                path.unlink()
+                self.say(f"not continued from: {error}", aloud=True)
             else:
-                self._say(f"continuing after step {state['step']}")
+                spent = state.pop("spent")
+                self.legs, self.earlier = spent["legs"], spent["seconds"]
+                self.say(f"continuing after step {state['step']}")
                 return state
         for path in self.folder.iterdir():
-            if path.name != "lock":
+            if path.name != "lock" and not _of_another(path, self.run):
                 path.unlink()
         return None
+
+    def seconds_spent(self):
+        """Wall time of this run so far, in seconds, over all times that it was begun."""
+        return self.earlier + time.monotonic() - self.started
 
     def keep(self, name, content):
         """Keep something that the run owes at its end."""
@@ -147,8 +202,12 @@ class Unfinished:
         return read_sealed(self.folder / name, self.run)
 
     def remove(self):
-        """The run has ended."""
+        """The run has ended: its folder goes, and the one around it if nothing else is there."""
+        if self.legs:
+            self.say(f"{EARLIER}{self.earlier:.1f} s, interrupted {self.legs} times")
         shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):
+            self.folder.parent.rmdir()
         self.lock.close()
 
     def close(self):
@@ -167,10 +226,35 @@ class Unfinished:
         """Paths of the saved states, the newest first."""
         return sorted(self.folder.glob("state_*"), reverse=True)
 
-    def _say(self, message):
+    def say(self, message, aloud=False):
+        """Write a line to the log; `aloud`: to stderr too, where whoever started the job looks."""
         if self.log:
             self.log.write(message + "\n")
             self.log.flush()
+        if aloud:
+            print(message, file=sys.stderr)
+
+
+def _of_another(path, run):
+    try:
+        read_sealed(path, run)
+    except ForeignError:
+        return True
+    except DataError:
+        pass
+    return False
+
+
+def _waiting(folder, own):
+    """What lies in a folder of unfinished runs besides one's own, a line each."""
+    found = []
+    for path in sorted(p for p in folder.iterdir() if p != own):
+        states = sorted(path.glob("state_*")) if path.is_dir() else [path]
+        if states and states[-1].name.startswith("state_"):
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(states[-1].stat().st_mtime))
+            step = int(states[-1].name.removeprefix("state_"))
+            found.append(f"{path.name} (after step {step:,}, saved {when})")
+    return found
 
 
 @contextmanager

@@ -1,52 +1,132 @@
-"""Which files of the package a module depends on, by reading its imports. Light to import.
+"""What a result depends on in the package: modules by their imports, and what their code says.
 
-The workflow declares these files as inputs of its rules, so that editing one of them reruns what
-depends on it and nothing else. The registry loads estimators by name, which no import statement
-shows: a rule adds the estimators that it uses itself.
+The workflow gives each rule, as a parameter, a digest of every module that it depends on. So an
+edit of code reruns what depends on it and nothing else; an edit of a comment, of a docstring or of
+the layout reruns nothing. The registry loads estimators by name, which no import statement shows:
+a rule names the estimators that it uses. Light to import: every job does it again.
 """
 
 import ast
+import hashlib
 import os
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
+from relax.errors import ConfigError
+
 PACKAGE = Path(__file__).parents[1]
+REGISTRY_MODULE = "relax.estimators.registry"
+# Packages whose versions may move a number; the others draw, download or start jobs.
+COMPUTING = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "gymnasium")
 
 
 def share_with_jobs():
-    """Make the package importable in every process started from this one, installed or not."""
-    paths = [str(PACKAGE.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    """Make the package importable in every process started from this one, installed or not.
+
+    Raises:
+        ConfigError: the path has the character that separates paths: jobs would load other code.
+    """
+    here = str(PACKAGE.parent)
+    if os.pathsep in here:
+        raise ConfigError(
+            f"the project lies in {here}, and jobs cannot be given a path with '{os.pathsep}' in "
+            f"it: move it to a folder without"
+        )
+    paths = [here, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
 
 
-def package_sources(*modules):
-    """Paths of these modules of `relax` and of everything in it that they import, sorted.
+def imported_by(path, module):
+    """Full names of what a file imports, wherever in it, sorted.
 
-    The registry is left out unless it is named: a new line in it, or a new label, changes no
-    result. What a run takes from it (the estimator's file, the keys that it reads) the rules name.
+    Of `from a import b` these are a and a.b, as b may be a module; a relative import is resolved
+    against `module`, the file's own name. Importing a.b runs a too, so parents are among them.
+
+    Args:
+        path: the file.
+        module: its dotted name; a package is called by the name of its folder.
     """
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")[: len(package.split(".")) + 1 - node.level]
+            base = ".".join([*(parts if node.level else []), *filter(None, [node.module])])
+            found.update([base, *(f"{base}.{alias.name}" for alias in node.names)])
+    parents = {
+        ".".join(name.split(".")[:end]) for name in found for end in range(1, name.count(".") + 1)
+    }
+    return sorted(found | parents)
+
+
+def modules_behind(*modules, without=()):
+    """These modules of `relax` and all of it that they import, directly or not, sorted."""
     seen, todo = set(), list(modules)
     while todo:
         module = todo.pop()
-        if module not in seen:
+        if module not in seen and module not in without:
             seen.add(module)
-            todo += _imports(module)
-    return sorted(
-        str(_path(module)) for module in seen - ({"relax.estimators.registry"} - set(modules))
-    )
+            todo += _own_imports(module)
+    return sorted(seen)
 
 
-def _path(module):
-    stem = PACKAGE.joinpath(*module.split(".")[1:])
-    return stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
+def code_of(*modules):
+    """{module: digest of what its code says}, of these modules and everything that they import.
+
+    The registry is left out unless it is named: what a run takes from it, its rule names.
+
+    Args:
+        modules: names within `relax`, as "experiments.toy.problem".
+    """
+    named = [f"relax.{module}" for module in modules]
+    without = {REGISTRY_MODULE} - set(named)
+    return {
+        module.removeprefix("relax."): _digest(module)
+        for module in modules_behind(*named, without=without)
+    }
 
 
 @cache
-def _imports(module):
-    found = []
-    for node in ast.walk(ast.parse(_path(module).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("relax."):
-            found.append(node.module)
-        elif isinstance(node, ast.Import):
-            found += [a.name for a in node.names if a.name.startswith("relax.")]
-    return found
+def versions():
+    """Versions of the installed packages that results are computed with; part of what they are."""
+    return {name: version_of(name) for name in COMPUTING}
+
+
+def version_of(package):
+    """The installed version of a package, as text."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def path_of(module):
+    """The file of a module of `relax`, or None where there is no such module."""
+    stem = PACKAGE.joinpath(*module.split(".")[1:])
+    file = stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
+    return file if file.exists() else None
+
+
+@cache
+def _own_imports(module):
+    names = imported_by(path_of(module), module)
+    return [n for n in names if n.startswith("relax.") and path_of(n)] + ["relax"]
+
+
+@cache
+def _tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _digest(module):
+    """Twelve digits that change with what the code does: not with comments, docstrings, layout."""
+    tree = ast.parse(path_of(module).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]

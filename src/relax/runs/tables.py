@@ -16,11 +16,11 @@ def write_table(table, path):
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def write_parts(table, column, paths):
-    """Write the rows of each value of a column, in the order they appear, to a path of its own."""
-    parts = table.groupby(column, sort=False)
-    for (_, part), path in zip(parts, paths, strict=True):
-        write_table(part, path)
+def write_parts(tables, column, paths):
+    """Of tables, write the rows of each value of a column, as they appear, to a path of its own."""
+    for table, own in zip(tables, paths, strict=True):
+        for (_, part), path in zip(table.groupby(column, sort=False), own, strict=True):
+            write_table(part, path)
 
 
 def read_tables(paths):

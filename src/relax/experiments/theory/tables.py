@@ -45,7 +45,8 @@ class TheorySettings:
         """From a workflow rule's params."""
         last = params.number_of_seeds - 1
         wildcards = {"first": 0, "last": last}
-        return collect(cls, wildcards, params, latents=1, dtype=torch.float64)
+        beside = ["number_of_seeds"]
+        return collect(cls, wildcards, params, beside, latents=1, dtype=torch.float64)
 
     @property
     def theta_grid(self):

@@ -62,7 +62,7 @@ class ToySettings(RunSettings):
     @classmethod
     def of(cls, wildcards, params):
         """From a workflow rule's wildcards and params."""
-        return collect(cls, wildcards, params, latents=1, dtype=torch.float64)
+        return collect(cls, wildcards, params, ["theta"], latents=1, dtype=torch.float64)
 
     @property
     def problem(self):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from relax.experiments.vae.trainer import VAESettings
 from relax.experiments.vae.variance import FrozenRun, load_model, trajectory_labels
 from relax.runs.progress import progress
 from relax.runs.settings import collect
@@ -39,7 +40,7 @@ class MidtrainingSettings:
     @classmethod
     def of(cls, params):
         """From a workflow rule's params."""
-        return collect(cls, {}, params)
+        return collect(cls, {}, params, beside=[VAESettings])
 
 
 def take_relaxations(surrogates, tensors):

@@ -1,6 +1,7 @@
 """One run of a discrete VAE: its settings, its minibatches, and a step of its training."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -47,9 +48,18 @@ class VAESettings:
     spec: SurrogateSpec = DEFAULT_SPEC
 
     @classmethod
-    def of(cls, wildcards, params):
-        """From a workflow rule's wildcards and params."""
-        return collect(cls, wildcards, params, dtype=DTYPE)
+    def of(cls, wildcards, params, beside=(), tables=()):
+        """From a workflow rule's wildcards and params; `beside`: who else reads these.
+
+        Learning rates that are no wildcard stand in the paths of the run's tables, as
+        `.../lr{rate}/seeds{first}-{last}/training.csv`: as a param, how many of them a job takes
+        would be a reason to train again.
+        """
+        wildcards = dict(wildcards.items())
+        if tables:
+            rates = [float(Path(table).parts[-3].removeprefix("lr")) for table in tables]
+            wildcards["learning_rate"] = rates if len(rates) > 1 else rates[0]
+        return collect(cls, wildcards, params, beside, dtype=DTYPE)
 
     @property
     def learning_rates(self):

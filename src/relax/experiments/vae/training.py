@@ -166,6 +166,11 @@ def one_a_rate(paths):
     return paths if isinstance(paths, list) else [paths]
 
 
+def by_step(steps, files):
+    """{step: paths of its checkpoint, one a rate}, of files a rate after the other."""
+    return {step: list(files[place :: len(steps)]) for place, step in enumerate(steps)}
+
+
 def save_blocks(tensors, paths):
     """Save a checkpoint: the replicas of each learning rate to a path of their own."""
     for block, path in enumerate(paths):

@@ -15,7 +15,7 @@ from relax.errors import DataError
 from relax.estimators.learning import learn_surrogates
 from relax.estimators.samples import first_of
 from relax.experiments.vae.gradients import encoder_estimate
-from relax.experiments.vae.trainer import Minibatches, build, surrogate_groups
+from relax.experiments.vae.trainer import Minibatches, VAESettings, build, surrogate_groups
 from relax.numerics.devices import choose
 from relax.numerics.finite import check_finite
 from relax.numerics.optimizers import adam
@@ -37,7 +37,7 @@ class MeasureSettings:
     @classmethod
     def of(cls, params):
         """From a workflow rule's params."""
-        return collect(cls, {}, params)
+        return collect(cls, {}, params, beside=[VAESettings])
 
 
 class RunningMoments:
