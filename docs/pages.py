@@ -189,8 +189,9 @@ def show_verdicts(published, run):
     counts = table.groupby(["evidence", "verdict"], sort=False).size().unstack(fill_value=0)
     counts.loc["all"] = counts.sum()
     counts["claims"] = counts.sum(axis=1)
-    order = ["reproduced", "not reproduced", "not tested at this scale", "claims"]
-    counts = counts.reindex(columns=order, fill_value=0)
+    order = ["reproduced", "not reproduced", "not tested at this scale"]
+    others = [verdict for verdict in counts if verdict not in (*order, "claims")]
+    counts = counts.reindex(columns=[*order, *others, "claims"], fill_value=0)
     return markdown(counts.rename_axis(index=None, columns=None).reset_index(names="evidence"))
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relax.experiments.claims_figures import EXACT, FAR, distance, fig0_claims
-from relax.presentation.intervals import Interval
-from relax.presentation.judge import NOT_REPRODUCED, REPRODUCED, judged, row, stack
+from relax.experiments.claims_figures import BARE, FAR, distance, fig0_claims
+from relax.presentation.intervals import Interval, OneSeed
+from relax.presentation.judge import FOR, NOT_REPRODUCED, REPRODUCED, judged, row, stack
 from relax.presentation.style import save
 
 
@@ -100,7 +100,7 @@ def test_figure_0(tmp_path):
     assert figure.get_suptitle() == title
     points, texts = drawn(figure)
     blue, red = "#0072B2", "#D55E00"
-    assert points == {(blue, 4), (red, -4), (blue, FAR), (blue, EXACT)}
+    assert points == {(blue, 4), (red, -4), (blue, FAR), (blue, BARE)}
     assert set(texts) >= {f"claim {place}" for place in range(6)}
     assert {"-2 [-2.5, -1.5]  (< 0)", "-2 [-2.5, -1.5]  (> 0)", "1e-09  (< 1e-06)"} <= set(texts)
     assert {"no number  (< 0)", "not tested"} <= set(texts)
@@ -136,3 +136,13 @@ def test_the_colour_is_the_verdicts():
     assert NOT_REPRODUCED in figure.get_suptitle()
     points, _ = drawn(figure)
     assert points == {("#D55E00", 4)}
+
+
+def test_one_seed_stands_apart():
+    """On its side, without an interval, in a colour of its own; counted where there is one."""
+    one = judged(OneSeed(1.0, 1.0, 1.0), "one seed", above=0)
+    figure = fig0_claims(claims(one, judged(BELOW, "5 seeds", below=0)))
+    assert f"1 {FOR}" in figure.get_suptitle()
+    points, texts = drawn(figure)
+    assert points == {("#56B4E9", BARE), ("#0072B2", 4)}
+    assert "1  (> 0)" in texts

@@ -10,18 +10,22 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from relax.presentation.intervals import LEVEL
-from relax.presentation.judge import NOT_REPRODUCED, NOT_TESTED, REPRODUCED
+from relax.presentation.judge import AGAINST, FOR, NOT_REPRODUCED, NOT_TESTED, REPRODUCED
 from relax.presentation.style import finish, new_figure
 
-# Okabe & Ito's blue and vermilion, with a form each, so that they stay apart in grey.
+# Okabe & Ito's blue and vermilion, with a form each, so that they stay apart in grey; their sky
+# blue and orange for what one seed says.
 LOOKS = {
     REPRODUCED: {"color": "#0072B2", "marker": "o"},
     NOT_REPRODUCED: {"color": "#D55E00", "marker": "s"},
+    FOR: {"color": "#56B4E9", "marker": "o"},
+    AGAINST: {"color": "#E69F00", "marker": "s"},
     NOT_TESTED: {"color": "#767676", "marker": "none"},
 }
+ALWAYS = (REPRODUCED, NOT_REPRODUCED, NOT_TESTED)  # named also where there is none
 PANELS = 2  # columns of claims, side by side
 WIDTH, LINE = 66, 0.15  # letters in a line of words, and its height in inches
-FAR, EXACT = 300.0, 1000.0  # units: an estimate farther off is an arrow here; exact numbers there
+FAR, BARE = 300.0, 1000.0  # units: what is farther off is an arrow here; no interval: there
 TICKS = [-100, -10, -1, 0, 1, 10, 100]
 
 
@@ -118,13 +122,14 @@ def fig0_claims(claims):
     for part, place in zip(parts, axes.reshape(-1, 3), strict=True):
         _draw_panel(part, tallest, *place)
     counts = claims.verdict.value_counts()
-    told = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in LOOKS)
+    named = [verdict for verdict in LOOKS if verdict in ALWAYS or verdict in counts]
+    told = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in named)
     handles = [
-        Line2D([], [], linewidth=1.3 * (verdict != NOT_TESTED), markersize=5, label=verdict, **look)
-        for verdict, look in LOOKS.items()
+        Line2D([], [], linewidth=1.3 * (v in ALWAYS[:2]), markersize=5, label=v, **LOOKS[v])
+        for v in named
     ]
-    exact = {"marker": "D", "markerfacecolor": "white", "color": "#333333", "linestyle": ""}
-    handles.append(Line2D([], [], label="exact number: no interval", **exact))
+    bare = {"marker": "D", "markerfacecolor": "white", "color": "#333333", "linestyle": ""}
+    handles.append(Line2D([], [], label="no interval: an exact number, or one seed", **bare))
     scale = (
         "0: the bound of the claim's rule (in parentheses). Unit: from the estimate to that end of "
         f"its {LEVEL:.0%} interval that is nearer to failing.\nThe rule is met where the whole "
@@ -157,13 +162,13 @@ def _draw_panel(part, tallest, words_axes, axes, number_axes):
 
 def _set_up(axes, tallest):
     axes.set_xscale("symlog", linthresh=1, linscale=0.6)
-    axes.set(ylim=(tallest, 0), xlim=(-2 * EXACT, 2 * EXACT), yticks=[])
-    axes.set_xticks([-EXACT, *TICKS, EXACT], ["\nexact", *map(str, TICKS), "\nexact"])
+    axes.set(ylim=(tallest, 0), xlim=(-2 * BARE, 2 * BARE), yticks=[])
+    axes.set_xticks([-BARE, *TICKS, BARE], ["\nno interval", *map(str, TICKS), "\nno interval"])
     axes.tick_params(axis="x", labelsize=7)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("fails  ←  half widths of the interval  →  holds", fontsize=8)
-    axes.axvspan(0, 2 * EXACT, color=LOOKS[REPRODUCED]["color"], alpha=0.07, linewidth=0)
+    axes.axvspan(0, 2 * BARE, color=LOOKS[REPRODUCED]["color"], alpha=0.07, linewidth=0)
     axes.axvline(0, color="#444444", linewidth=0.8)
     for edge in (-FAR * 1.6, FAR * 1.6):
         axes.axvline(edge, color="#BBBBBB", linewidth=0.6, dashes=(2, 2))
@@ -176,7 +181,7 @@ def _draw_claim(axes, y, claim, look):
     middle, low, high = found
     style = {"markersize": 4, "color": look["color"], "linestyle": "", "zorder": 3}
     if np.isinf(middle):
-        axes.plot(np.sign(middle) * EXACT, y, marker="D", markerfacecolor="white", **style)
+        axes.plot(np.sign(middle) * BARE, y, marker="D", markerfacecolor="white", **style)
     elif abs(middle) > FAR:
         axes.plot(np.sign(middle) * FAR, y, marker=">" if middle > 0 else "<", **style)
     else:
