@@ -1,15 +1,28 @@
 #!/usr/bin/env bash
 # Make a virtual environment with the pinned packages and this project: envs/install.sh DIRECTORY
 # PYTHON names the interpreter to use; without it the first usable one on PATH is taken.
+#
+# An environment that is there stays until the new one is whole: it is set aside, and comes back if
+# the installation fails or is interrupted. (One cannot be moved into place: its scripts hold their
+# path.) A directory that is no environment is refused.
 set -u
-venv=$1
+venv=${1:?"usage: envs/install.sh DIRECTORY"}
 here=$(cd "$(dirname "$0")" && pwd)
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+aside=$venv.before
+begun=
+
+put_back() {
+  rm -f "$log"
+  [ -n "$begun" ] || return
+  rm -rf "$venv"
+  if [ -e "$aside" ]; then mv "$aside" "$venv"; fi
+}
+trap put_back EXIT
+trap 'exit 130' INT TERM
 
 fail() {
   echo "make: $1" >&2
-  rm -rf "$venv"
   exit 1
 }
 
@@ -17,16 +30,29 @@ usable() {
   "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
 
+candidates=(python3.11 python3 python3.12 python3.13 python)
+if [ -n "${PYTHON:-}" ]; then candidates=("$PYTHON"); fi
 python=
-for candidate in ${PYTHON:-python3.11 python3 python3.12 python3.13 python}; do
+for candidate in "${candidates[@]}"; do
   if usable "$candidate"; then
     python=$candidate
     break
   fi
 done
 [ -n "$python" ] || fail "no usable Python found: install Python 3.11 or newer with its venv module, or name one with PYTHON=/path/to/python make"
+if [ -e "$venv" ] && [ ! -f "$venv/pyvenv.cfg" ]; then
+  if [ ! -d "$venv" ] || [ -n "$(ls -A "$venv")" ]; then
+    fail "$venv is there and is no virtual environment: move it, or name another directory"
+  fi
+fi
 
-rm -rf "$venv"
+# What an installation that was killed has left: the environment from before it comes first.
+if [ -e "$aside" ]; then
+  rm -rf "$venv"
+  mv "$aside" "$venv"
+fi
+begun=yes
+if [ -e "$venv" ]; then mv "$venv" "$aside"; fi
 echo "Installing the pinned environment into $venv with $("$python" --version); this takes a minute or two ..."
 "$python" -m venv "$venv" >"$log" 2>&1 || fail "could not create $venv: $(tail -n 1 "$log")"
 pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --retries 2)
@@ -37,3 +63,5 @@ if ! "${pip[@]}" --requirement "$here/requirements.lock" >"$log" 2>&1 ||
   fi
   fail "installing the packages failed: $(grep -iE '^ERROR' "$log" | head -n 1)"
 fi
+begun=
+rm -rf "$aside"

@@ -1,0 +1,118 @@
+"""Making the environment: nothing is lost before its successor is whole."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+from workflow.project import ROOT
+
+# Stands for python: makes what passes for an environment; its pip does as the test says.
+PYTHON = """#!/bin/sh
+if [ "$2" = venv ]; then
+  mkdir -p "$3/bin" && touch "$3/pyvenv.cfg" "$3/new" && cp "$0" "$3/bin/python"
+fi
+case "$*" in *"-m pip"*) {pip};; esac
+exit 0
+"""
+
+
+@pytest.fixture
+def install(tmp_path):
+    """Runs the installation with a stand-in for python, whose pip runs these shell commands."""
+
+    def start(venv, pip="true", python=tmp_path / "a python" / "python"):
+        python.parent.mkdir(exist_ok=True)
+        if python.parent.name == "a python":
+            python.write_text(PYTHON.format(pip=pip))
+            python.chmod(0o755)
+        return subprocess.Popen(
+            [ROOT / "envs" / "install.sh", venv],
+            env=os.environ | {"PYTHON": str(python)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(*arguments, **options):
+        process = start(*arguments, **options)
+        _, errors = process.communicate(timeout=60)
+        return process.returncode, errors
+
+    run.start = start
+    return run
+
+
+@pytest.fixture
+def working(tmp_path):
+    """An environment that works."""
+    venv = tmp_path / "venv"
+    venv.mkdir()
+    (venv / "pyvenv.cfg").touch()
+    (venv / "old").touch()
+    return venv
+
+
+def test_a_new_environment_replaces_the_old(install, working):
+    """With a python whose path has a space in it."""
+    assert install(working) == (0, "")
+    assert (working / "new").exists()
+    assert not (working / "old").exists()
+    assert sorted(path.name for path in working.parent.iterdir()) == ["a python", "venv"]
+
+
+def test_without_a_python_nothing_is_touched(install, working, tmp_path):
+    status, errors = install(working, python=tmp_path / "nowhere")
+    assert status == 1
+    assert "no usable Python found" in errors
+    assert (working / "old").exists()
+
+
+@pytest.mark.parametrize("content", ["directory", "file"])
+def test_what_is_no_environment_is_refused(install, tmp_path, content):
+    mine = tmp_path / "mine"
+    if content == "directory":
+        mine.mkdir()
+        (mine / "thesis.tex").touch()
+    else:
+        mine.write_text("a year of work")
+    status, errors = install(mine)
+    assert status == 1
+    assert errors == (
+        f"make: {mine} is there and is no virtual environment: move it, or name another directory\n"
+    )
+    assert (mine / "thesis.tex").exists() or mine.read_text() == "a year of work"
+
+
+def test_an_empty_directory_is_taken(install, tmp_path):
+    (tmp_path / "venv").mkdir()
+    assert install(tmp_path / "venv") == (0, "")
+
+
+def test_a_working_environment_survives_a_failure(install, working):
+    """As without a network."""
+    status, errors = install(working, pip="echo ERROR: no such package >&2; exit 1")
+    assert status == 1
+    assert errors == "make: installing the packages failed: ERROR: no such package\n"
+    assert (working / "old").exists()
+    assert not (working / "new").exists()
+    assert sorted(path.name for path in working.parent.iterdir()) == ["a python", "venv"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_working_environment_survives_a_kill(install, working, number):
+    """SIGKILL leaves it aside; the next installation finds it there, also if it fails."""
+    process = install.start(working, pip="echo reached; sleep 60")
+    assert "Installing" in process.stdout.readline()
+    while not (working / "new").exists():
+        assert process.poll() is None
+    os.killpg(process.pid, number)
+    process.communicate(timeout=60)
+    if number == signal.SIGKILL:
+        assert not (working / "old").exists()
+        assert install(working, pip="exit 1")[0] == 1
+    assert (working / "old").exists()
+    assert install(working) == (0, "")
+    assert (working / "new").exists()
+    assert sorted(path.name for path in working.parent.iterdir()) == ["a python", "venv"]
