@@ -24,7 +24,7 @@ _HOME = {
     "Estimate": "estimators.formula",
     "Estimator": "estimators.formula",
     "control_variate_estimate": "estimators.formula",
-    "pathwise_estimate": "estimators.formula",
+    "pathwise_estimate": "estimators.concrete",
     "load_estimator": "estimators.registry",
     "estimator_names": "estimators.registry",
     "SurrogateSpec": "surrogates.base",

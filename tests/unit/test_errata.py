@@ -10,12 +10,8 @@ import torch
 from scipy import integrate
 from unit.test_exact import printed_equation_9
 
-from relax.estimators.formula import (
-    Estimate,
-    Estimator,
-    control_variate_estimate,
-    pathwise_estimate,
-)
+from relax.estimators.concrete import pathwise_estimate
+from relax.estimators.formula import Estimate, Estimator, control_variate_estimate
 from relax.exact.enumeration import enumerate_expectation, enumerate_gradient
 from relax.exact.quadrature import exact_moments
 from relax.experiments.toy.problem import expected_loss, squared_distance

@@ -3,8 +3,24 @@
 The reparameterization gradient of f(σ(z/λ)) at a fixed temperature λ; biased for λ > 0.
 """
 
-from relax.estimators.formula import Estimator, pathwise_estimate
+from relax.estimators.closed_form import expect
+from relax.estimators.formula import Estimate, Estimator
+from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.relaxed_cost import RelaxedCost
+
+
+def pathwise_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+    """The reparameterization gradient of the surrogate itself, g = ∂c(z).
+
+    Unbiased for E[c(z)], hence biased for E[f(b)] wherever the two differ (Jang et al., 2017;
+    Maddison et al., 2017). Arguments and shapes as in `formula.control_variate_estimate`.
+    """
+    logits = logits.detach()
+    z = relaxation.sample(logits, noise.u)
+    b = relaxation.threshold(z)
+    expect(cost, b)
+    _, slope = surrogate.value_and_slope(z, cost, context)
+    return Estimate(b, cost(b), relaxation.pull_back(logits, z, slope))
 
 
 def fixed_relaxation(spec, generators):

@@ -23,59 +23,39 @@ The cost `f` maps b, or a relaxed value in [0, 1], of shape [replica, batch, lat
 [replica, batch]. It is a function of b alone; where f depends on θ directly as well, the caller
 adds ∂f/∂θ. A cost with further stochastic layers behind b draws them itself; it then has two more
 methods, `relaxed` and `mean_field`, that say how, and give the slope with the value. So may any
-cost that knows its derivatives. One that gains from knowing b before c is evaluated may have a
-method `expect`.
+cost that knows its derivatives.
+
+What makes estimates fast is elsewhere: `relax.estimators.closed_form`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from relax.estimators.variance import variance_objective
-from relax.relaxations.bernoulli import BERNOULLI, Bernoulli
+from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.base import SurrogateSpec, ZeroSurrogate
-from relax.surrogates.closed_forms import differentiable
 
 
 class Estimate(NamedTuple):
     """What an estimator returns for one noise."""
 
-    sample: (
-        Tensor  # b, hard: [replica, batch, latent]; of K samples all: [replica, K * batch, latent]
-    )
+    sample: Tensor  # b, hard: [replica, batch, latent]; of K: [replica, K * batch, latent]
     cost: Tensor  # f(b): [replica, batch]; of K samples each: [replica, K * batch]
     gradient: Tensor  # estimate of d E[f] / d logits, a sample: [replica, batch, latent]
     learning_signal: Tensor | None = None  # f(b) - c, the score's factor: [replica, batch]
-    written_out: "WrittenOut | None" = None  # the gradient's derivatives in φ, without the tape
+    written_out: object = None  # what `closed_form.derivatives_in_surrogate` reads, or None
     # Of an objective other than the mean of its samples' costs (`relax.estimators.bound`): the
     # derivative of `cost` in each sample's, [replica, samples * batch].
     weights: Tensor | None = None
 
     def plus(self, term):
         """The estimate with a term added to its gradient that φ has no part in."""
-        gradient, derivatives = self.gradient + term, self.derivatives_in_surrogate()
-        written_out = WrittenOut(gradient, derivatives) if derivatives else None
+        gradient = self.gradient + term
+        written_out = self.written_out and self.written_out.moved(self.gradient, gradient)
         return self._replace(gradient=gradient, written_out=written_out)
-
-    def derivatives_in_surrogate(self):
-        """(w [replica, batch, latent]) -> {parameter: derivative of Σ w·gradient}, or None.
-
-        They are what the gradient's graph gives. There are none where the surrogate has no closed
-        form, or where the gradient is no longer the one that they were written out for.
-        """
-        if self.written_out and self.written_out.gradient is self.gradient:
-            return self.written_out.derivatives
-        return None
-
-
-class WrittenOut(NamedTuple):
-    """Of this very gradient, the function that `Estimate.derivatives_in_surrogate` returns."""
-
-    gradient: Tensor
-    derivatives: Callable
 
 
 def control_variate_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
@@ -97,69 +77,18 @@ def control_variate_estimate(surrogate, cost, logits, noise, context=None, relax
         relaxation: what the latents are.
     """
     logits = logits.detach()
-    draw = relaxation.draw(logits, noise)
-    z, b, z_tilde, dz_tilde, score = draw
-    expect(cost, b)
-    coupled = z_tilde is z
-    written = coupled and type(relaxation) is Bernoulli
-    if written and (form := surrogate.closed_form(z, cost, context)):
-        return _coupled_closed_form(form, cost, b, score, 1 - dz_tilde)
+    return corrected(relaxation.draw(logits, noise), surrogate, cost, logits, context, relaxation)
+
+
+def corrected(draw, surrogate, cost, logits, context, relaxation):
+    """The formula itself, at one `Draw`: the lines that all else here is about."""
+    z, b, z_tilde, _, score = draw
     c_tilde, slope_tilde = surrogate.value_and_slope(z_tilde, cost, context)
-    slope = slope_tilde if coupled else surrogate.value_and_slope(z, cost, context)[1]
-    correction = relaxation.correction(logits, draw, slope, slope_tilde)
+    slope = slope_tilde if z_tilde is z else surrogate.value_and_slope(z, cost, context)[1]
     f = cost(b)
-    signal = f.detach() - c_tilde
+    signal = f.detach() - c_tilde  # f(b) - c(z~)
+    correction = relaxation.correction(logits, draw, slope, slope_tilde)  # ∂c(z) - ∂c(z~)
     return Estimate(b, f, signal.unsqueeze(-1) * score + correction, signal)
-
-
-def _coupled_closed_form(form, cost, b, score, rest):
-    """The estimate where c is a closed form, with coupled noise and ∂z/∂α = 1.
-
-    There g = s score + rest ⊙ ∂c/∂z with the signal s = f(b) - c and rest = 1 - dz~/dα. So the
-    derivative of Σ a s + Σ w·g in c is -(a + w·score), and that in ∂c/∂z is w ⊙ rest.
-    """
-    with torch.no_grad():
-        c, slope, of_c = form.evaluate()
-    f = cost(b)
-    with torch.no_grad():
-        signal = f - c
-        gradient = torch.addcmul(slope * rest, signal.unsqueeze(-1), score)
-
-    def derivatives(a, w, wanted):
-        in_c = (w * score).sum(-1).neg_()
-        return of_c(in_c if a is None else in_c.sub_(a), w * rest, wanted)
-
-    def in_surrogate(w):
-        wanted = [x.requires_grad for x in form.inputs]
-        with torch.no_grad():
-            return dict(zip(form.inputs, derivatives(None, w, wanted), strict=True))
-
-    signal, gradient = differentiable((signal, gradient), derivatives, form.inputs)
-    return Estimate(b, f, gradient, signal, WrittenOut(gradient, in_surrogate))
-
-
-def pathwise_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
-    """The reparameterization gradient of the surrogate itself, g = ∂c(z).
-
-    Unbiased for E[c(z)], hence biased for E[f(b)] wherever the two differ (Jang et al., 2017;
-    Maddison et al., 2017). Arguments and shapes as in `control_variate_estimate`.
-    """
-    logits = logits.detach()
-    z = relaxation.sample(logits, noise.u)
-    b = relaxation.threshold(z)
-    expect(cost, b)
-    _, slope = surrogate.value_and_slope(z, cost, context)
-    return Estimate(b, cost(b), relaxation.pull_back(logits, z, slope))
-
-
-def expect(cost, b):
-    """Tell a cost that wants to know that f(b) will be asked for, once c has been evaluated.
-
-    A cost with a method `expect(b)` may then evaluate f(b) along with the relaxed value that a
-    surrogate asks for, in one product instead of two.
-    """
-    if hasattr(cost, "expect"):
-        cost.expect(b)
 
 
 def no_surrogate(spec: SurrogateSpec, generators) -> nn.Module:

@@ -2,6 +2,7 @@
 
 import torch
 
+from relax.estimators.closed_form import derivatives_in_surrogate
 from relax.estimators.formula import least_variance
 
 
@@ -32,7 +33,7 @@ def objective_gradients(estimator, parameters, estimates):
     # ∂(Σ g² / batch) = Σ (2 g / batch) ∂g, without a tape through the sum.
     outputs = [estimate.gradient for estimate in estimates]
     weights = [g.detach() * (2 / g.shape[-2]) for g in outputs]
-    written_out = [estimate.derivatives_in_surrogate() for estimate in estimates]
+    written_out = [derivatives_in_surrogate(estimate) for estimate in estimates]
     if all(written_out):
         found = {}
         for derivatives, weight in zip(written_out, weights, strict=True):

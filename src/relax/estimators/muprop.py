@@ -16,7 +16,8 @@ in the standard deviation. The scale η is learned by descending the variance.
 import torch
 from torch import nn
 
-from relax.estimators.formula import Estimate, Estimator, expect
+from relax.estimators.closed_form import expect
+from relax.estimators.formula import Estimate, Estimator
 from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.base import Surrogate
 from relax.surrogates.closed_forms import differentiate

@@ -1,5 +1,6 @@
 """REBAR (Tucker et al., 2017): the formula with c(z) = η f(σ(z/λ)); η and λ are learned."""
 
+from relax.estimators.closed_form import closed_form_estimate
 from relax.estimators.formula import Estimator
 from relax.surrogates.relaxed_cost import RelaxedCost
 
@@ -9,4 +10,4 @@ def learned_relaxation(spec, generators):
     return RelaxedCost(spec, len(generators), learn=True)
 
 
-ESTIMATOR = Estimator(surrogate=learned_relaxation)
+ESTIMATOR = Estimator(estimate=closed_form_estimate, surrogate=learned_relaxation)

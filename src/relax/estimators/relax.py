@@ -4,6 +4,7 @@ The network stands alone where f is a black box, or is added to REBAR's relaxati
 (`spec.add_relaxed_cost`) where f can be evaluated at relaxed values.
 """
 
+from relax.estimators.closed_form import closed_form_estimate
 from relax.estimators.formula import Estimator
 from relax.surrogates.base import Sum
 from relax.surrogates.network import Network
@@ -18,4 +19,4 @@ def network_surrogate(spec, generators):
     return Sum(RelaxedCost(spec, len(generators), learn=True), network)
 
 
-ESTIMATOR = Estimator(surrogate=network_surrogate)
+ESTIMATOR = Estimator(estimate=closed_form_estimate, surrogate=network_surrogate)
