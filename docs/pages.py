@@ -11,7 +11,7 @@ one in a comment, and what stands between that comment and the next `<!-- end --
     <!-- claims default fig3_vae_training -->  the verdicts that rest on a figure or table
     <!-- verdicts default -->                  how many there are of each
     <!-- run default -->                       the command, the commit and the machine
-    <!-- times default -->                     each figure: target, configuration keys, time
+    <!-- times default -->                     each figure of figures.csv: target, keys, time
     <!-- bench bench vae -->                   of what `make bench` measured: vae, toy or goals
 
 `column=value` keeps the rows with this value in the CSV file; `show`, `rows`, `columns` and `cells`
@@ -42,53 +42,11 @@ BESIDE = ("latents", "equations")  # tables of results/theory that are published
 COUNTS = ("bound_samples", "seeds_to_rebar", "relax_episodes")
 # What writes a table for people; any other is shown as it is, rounded.
 SUMMARIES = {
-    "claims": "claims",
     "vae": "vae.summary",
     "midtraining": "vae.midtraining_summary",
     "rl": "control.summary",
 }
 SHORT = 12  # digits of a commit
-
-# The rows of the table "times": figures, targets, keys of the configuration, and of which jobs (by
-# regular expressions over their names) they are made.
-TOY, TUNED = r"toy/.*/seeds\S+", r"toy/.*/relaxation_\S+"
-TRAINED, ALONG = r"vae/.*/training", r"vae/.*/"
-FIGURES = [
-    (
-        "0",
-        "`figure_0`, `figures/fig0_claims.pdf`",
-        "all",
-        rf"toy/t{TOY[3:]}|vae/.*/(training|variance|midtraining)|theory\S*|rl/\S+",
-    ),
-    ("1", "`figure_1`, `figures/fig1_toy_training.pdf`", "`toy`, without `relaxation`", TOY),
-    ("2", "`figure_2`, `figures/fig2_toy_variance_relaxation.pdf`", "`toy`", f"{TOY}|{TUNED}"),
-    ("3", "`figure_3`, `figures/fig3_vae_training.pdf`", "`vae`, without `variance`", TRAINED),
-    ("4", "`figure_4`, `figures/fig4_vae_variance.pdf`", "`vae`", f"{TRAINED}|{ALONG}variance"),
-    (
-        "5",
-        "`figure_5`, `figures/fig5_vae_midtraining.pdf`",
-        "`vae`, of `variance` its `trajectory` alone",
-        f"{TRAINED}|{ALONG}midtraining",
-    ),
-    (
-        "6 to 10",
-        "`figure_6` ... `figure_10`, `figures/fig6_optimal_relaxation.pdf` ...",
-        "`theory`, `toy.surrogate`",
-        r"theory\S*",
-    ),
-    (
-        "11, 13",
-        "`figure_11`, `figure_13`, `figures/fig11_rl.pdf`, `figures/fig13_cartpole.pdf`",
-        "`rl`",
-        r"rl/\S+",
-    ),
-    (
-        "12",
-        "`figure_12`, `figures/fig12_vae_pictures.pdf`",
-        "`vae`, the trajectory's runs",
-        f"vae/.*/{{trajectory}}/.*/training|{ALONG}pictures",
-    ),
-]
 
 
 class PageError(Exception):
@@ -124,12 +82,21 @@ class Published:
 
 def readable(name, table):
     """A table as text: in the columns that people see, estimators by their labels."""
+    if name == "claims":
+        return readable_claims(table)
     if name in SUMMARIES:
         table = import_module(f"relax.experiments.{SUMMARIES[name]}").for_people(table)
     shown = rounded(table)
     if "estimator" in shown:
         shown["estimator"] = [label(value) for value in shown.estimator]
     return shown
+
+
+def readable_claims(table):
+    """The ledger with the rule of each claim, which its own Markdown leaves out."""
+    shown = claims_for_people(table)
+    shown.insert(2, "rule", table.rule)
+    return shown.fillna("")
 
 
 def columns_of(table, wanted):
@@ -181,7 +148,7 @@ def show_claims(published, run, evidence):
     table = table[table.evidence == evidence]
     if table.empty:
         raise PageError(f"no claim of {run} rests on {evidence}")
-    return markdown(claims_for_people(table).drop(columns="evidence"))
+    return markdown(readable_claims(table).drop(columns="evidence"))
 
 
 def show_verdicts(published, run):
@@ -228,10 +195,10 @@ def show_times(published, run):
     total = seconds.pop("all jobs")
     trajectory = facts["config", "vae.variance.trajectory"]
     rows = []
-    for figure, targets, keys, jobs in FIGURES:
-        pattern = re.compile(jobs.replace("{trajectory}", trajectory))
-        spent = sum(value for job, value in seconds.items() if pattern.fullmatch(job))
-        rows.append((figure, targets, keys, f"{spent:.0f} s"))
+    for row in pd.read_csv(DOCS / "figures.csv", dtype=str).itertuples():
+        jobs = re.compile(row.jobs.replace("TRAJECTORY", trajectory))
+        spent = sum(value for job, value in seconds.items() if jobs.fullmatch(job))
+        rows.append((row.figures, row.targets, row.keys, f"{spent:.0f} s"))
     rows.append(("all", "`all` (the default)", "all", f"{total:.0f} s"))
     return markdown(pd.DataFrame(rows, columns=["figure", "targets", "keys", "time of its jobs"]))
 
