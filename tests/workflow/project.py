@@ -71,14 +71,14 @@ class Project:
             check=False,
         )
 
-    def planned(self, *targets, config=TINY):
+    def planned(self, *targets, **options):
         """The jobs that a dry run would start, sorted: "rule" or "rule estimator"."""
-        return names(self.planned_jobs(*targets, config=config))
+        return names(self.planned_jobs(*targets, **options))
 
-    def planned_jobs(self, *targets, config=TINY):
-        """The jobs that a dry run would start."""
+    def planned_jobs(self, *targets, **options):
+        """The jobs that a dry run would start; options as for `snakemake`."""
         # The target goes first: --configfile takes every word behind it.
-        run = self.snakemake(*targets, "--dry-run", config=config)
+        run = self.snakemake(*targets, "--dry-run", **options)
         assert run.returncode == 0, run.stdout
         jobs = read_jobs(run.stdout)
         # Snakemake's own count: what is read wrongly must not pass for "nothing to be done".

@@ -25,6 +25,7 @@ rule table_claims:
     params:
         code=table_sources("claims", *(f"{name}.claims" for name in CLAIMS)),
         experiments=list(CLAIMS),
+        joined=JOINED,
     script:
         "../scripts/judge_claims.py"
 

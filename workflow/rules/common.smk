@@ -43,6 +43,9 @@ wildcard_constraints:
 # that they made; and by the experiment's folder in the package, which of those its claims are
 # judged from, by the names that the claims know them by.
 FIGURES_MADE, TABLES_MADE, RESULTS_MADE, CLAIMS = [], [], [], {}
+# Columns that readers of tables get from the configuration (`runs.tables.read_named`), by the name of
+# the input that has them.
+JOINED = {}
 
 
 def growing(amount):

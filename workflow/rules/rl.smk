@@ -2,8 +2,15 @@
 RL = config["rl"]
 RATES = "lr{learning_rate}/c{surrogate_learning_rate}"
 POLICY = f"rl/{{task}}/{{estimator}}/{RATES}/seeds{{first}}-{{last}}"
-# What spans the runs of a task, and is no setting of a single one.
-GRIDS = ("estimators", "learning_rates", "surrogate_learning_rates")
+# What spans the runs of a task or judges them, and is no setting of a single one.
+NO_SETTING_OF_A_RUN = (
+    "estimators",
+    "learning_rates",
+    "surrogate_learning_rates",
+    "solved",
+)
+SOLVED = {task: RL["environments"][task]["solved"] for task in RL["tasks"]}
+JOINED["policies"] = {"solved": ("task", SOLVED)}
 
 
 policy_tables = task_tables("training", RL["tasks"])
@@ -38,7 +45,7 @@ rule train_policy:
             {
                 key: value
                 for key, value in RL["environments"][wildcards.task].items()
-                if key not in GRIDS
+                if key not in NO_SETTING_OF_A_RUN
             }
         ),
     script:
@@ -57,6 +64,7 @@ use rule figure_1 as figure_11 with:
     params:
         code=figure_sources("control.figures"),
         figure="control.figures.fig11_rl",
+        joined=JOINED,
 
 
 use rule table_toy as table_rl with:
@@ -71,6 +79,7 @@ use rule table_toy as table_rl with:
     params:
         code=table_sources("control.summary"),
         summary="control.summary",
+        joined=JOINED,
 
 
 # For `all`, the report and the ledger of claims.

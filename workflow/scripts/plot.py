@@ -11,7 +11,8 @@ def main(snakemake):
     with job(snakemake.log[0]):
         module, function = snakemake.params.figure.rsplit(".", 1)
         draw = getattr(import_module(f"relax.experiments.{module}"), function)
-        save(draw(**read_named(snakemake.input)), snakemake.output)
+        tables = read_named(snakemake.input, snakemake.params.get("joined"))
+        save(draw(**tables), snakemake.output)
 
 
 if __name__ == "__main__":

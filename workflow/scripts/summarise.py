@@ -10,7 +10,8 @@ from relax.runs.tables import read_named, write_markdown, write_table
 def main(snakemake):
     with job(snakemake.log[0]):
         module = import_module(f"relax.experiments.{snakemake.params.summary}")
-        table = module.summarise(**read_named(snakemake.input))
+        tables = read_named(snakemake.input, snakemake.params.get("joined"))
+        table = module.summarise(**tables)
         write_table(table, snakemake.output.csv)
         for_people = getattr(module, "for_people", lambda table: table)
         write_markdown(rounded(for_people(table)), snakemake.output.md)

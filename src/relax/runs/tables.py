@@ -30,12 +30,24 @@ def read_tables(paths):
     return pd.concat(tables, ignore_index=True)
 
 
-def read_named(inputs, without=("code",)):
-    """The tables of a rule's named inputs, by name, but for the names in `without`."""
-    return {name: read_tables(inputs[name]) for name in inputs.keys() if name not in without}
+def read_named(inputs, joined=None, without=()):
+    """The tables of a rule's named inputs, by name, but for the names in `without`.
+
+    Args:
+        joined: {input: {column: (key, {value of the key column: value})}}: columns that the
+            configuration decides and no run depends on. They are added to that input's tables, so
+            that another choice draws and judges anew and trains nothing.
+    """
+    tables = {name: read_tables(inputs[name]) for name in inputs.keys() if name not in without}
+    for name in tables.keys() & (joined or {}):
+        for column, (key, values) in joined[name].items():
+            tables[name][column] = tables[name][key].map(values)
+    return tables
 
 
 def write_markdown(table, path):
     """Write a table for people, as Markdown."""
     with placed_whole(path) as temporary:
-        temporary.write_text(table.to_markdown(index=False, disable_numparse=True) + "\n")
+        temporary.write_text(
+            table.to_markdown(index=False, disable_numparse=True) + "\n", encoding="utf-8"
+        )

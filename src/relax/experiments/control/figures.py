@@ -40,7 +40,8 @@ def fig11_rl(policies):
 
     Args:
         policies: rows of `results/rl/**/training.csv`; of each estimator the pair of learning rates
-            with the most reward is shown.
+            with the most reward is shown; and `solved`, the mean reward of 100 episodes above which
+            the task counts as solved.
     """
     tasks = policies.task.unique()
     policies = select_rates(policies)

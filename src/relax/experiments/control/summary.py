@@ -82,8 +82,9 @@ def summarise(policies):
     """When each task is solved, mean and standard error over seeds (columns `_se`).
 
     Args:
-        policies: rows of `results/rl/**/training.csv`; of each estimator the pair of learning
-            rates with the most reward counts.
+        policies: rows of `results/rl/**/training.csv`, with the column `solved`, the mean reward
+            of 100 episodes above which the task counts as solved; of each estimator the pair of
+            learning rates with the most reward counts.
 
     Columns: environment, task, estimator, learning_rate, surrogate_learning_rate, noise, seeds,
     frames (that each seed trained for, at least), episodes (mean); solved_seeds: how many seeds

@@ -70,7 +70,6 @@ class ControlSettings:
     surrogate_updates: int = 1
     measure_every: int = 100
     fresh_episodes: int = 100
-    solved: float = np.nan  # of no effect on the run: the tables carry it to figures and claims
     policy: Hidden = Hidden()
     surrogate: Hidden = Hidden()
 
@@ -91,7 +90,7 @@ class ControlSettings:
     @property
     def labels(self):
         """The columns that say which run the rows of a table are of."""
-        names = ("task", "estimator", "learning_rate", "surrogate_learning_rate", "noise", "solved")
+        names = ("task", "estimator", "learning_rate", "surrogate_learning_rate", "noise")
         return {"environment": self.id} | {name: getattr(self, name) for name in names}
 
 
@@ -281,8 +280,7 @@ def train(settings, policy_path=None, log=None, unfinished=None):
     `policy_path`, each as it was when its frames were used up.
 
     Returns two tidy tables with the columns environment, task, estimator, learning_rate,
-    surrogate_learning_rate, noise, solved (the mean reward of 100 episodes above which the task
-    counts as solved), seed, and
+    surrogate_learning_rate, noise, seed, and
 
     - training, one row an episode: update (whose frames the episode is of), episode, frame (both
       counted at its end), reward (undiscounted), gradient_variance (of the policy gradient, before
