@@ -25,6 +25,7 @@ _HOME = {
     "Estimator": "estimators.formula",
     "control_variate_estimate": "estimators.formula",
     "pathwise_estimate": "estimators.concrete",
+    "learn_surrogates": "estimators.learning",
     "load_estimator": "estimators.registry",
     "estimator_names": "estimators.registry",
     "SurrogateSpec": "surrogates.base",

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from relax.estimators.formula import Estimate, corrected
+from relax.numerics.checks import evaluate
 from relax.relaxations.bernoulli import BERNOULLI, Bernoulli
 from relax.surrogates.closed_forms import differentiable
 
@@ -41,7 +42,7 @@ def coupled_estimate(form, cost, draw):
     b, score, rest = draw.b, draw.score, 1 - draw.dz_tilde
     with torch.no_grad():
         c, slope, of_c = form.evaluate()
-    f = cost(b)
+    f = evaluate(cost, b)
     with torch.no_grad():
         signal = f - c
         gradient = torch.addcmul(slope * rest, signal.unsqueeze(-1), score)
@@ -68,6 +69,12 @@ class WrittenOut(NamedTuple):
     def moved(self, gradient, new):
         """The same for `new`, which differs from `gradient` by what φ has no part in."""
         return WrittenOut(new, self.derivatives) if self.gradient is gradient else None
+
+    def held(self, gradient, new, fixed):
+        """The same for `new`, which is `gradient` with zeros where `fixed` is true."""
+        if self.gradient is not gradient:
+            return None
+        return WrittenOut(new, lambda w: self.derivatives(w.masked_fill(fixed, 0.0)))
 
 
 def derivatives_in_surrogate(estimate):

@@ -5,6 +5,7 @@ The reparameterization gradient of f(σ(z/λ)) at a fixed temperature λ; biased
 
 from relax.estimators.closed_form import expect
 from relax.estimators.formula import Estimate, Estimator
+from relax.numerics.checks import evaluate
 from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.relaxed_cost import RelaxedCost
 
@@ -20,7 +21,7 @@ def pathwise_estimate(surrogate, cost, logits, noise, context=None, relaxation=B
     b = relaxation.threshold(z)
     expect(cost, b)
     _, slope = surrogate.value_and_slope(z, cost, context)
-    return Estimate(b, cost(b), relaxation.pull_back(logits, z, slope))
+    return Estimate(b, evaluate(cost, b), relaxation.pull_back(logits, z, slope))
 
 
 def fixed_relaxation(spec, generators):

@@ -16,8 +16,9 @@ and its variance comes free. Where grad mode is on it carries a graph to the sur
 the gradient in φ by name (`relax.estimators.learning.learn_surrogates`).
 
 What the latents are says the `relaxation`: Bernoulli, categorical or Gaussian. Shapes are written
-for Bernoulli latents; for one categorical variable "latent" reads "outcome", and for Gaussians the
-logits and the gradient hold means and log standard deviations, [replica, batch, 2 latent].
+for Bernoulli latents; for categorical variables "latent" counts the outcomes of them all, variables
+x outcomes, and for Gaussians the logits and the gradient hold means and log standard deviations,
+[replica, batch, 2 latent].
 
 The cost `f` maps b, or a relaxed value in [0, 1], of shape [replica, batch, latent] to
 [replica, batch]. It is a function of b alone; where f depends on θ directly as well, the caller
@@ -34,7 +35,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from relax.estimators.border import bordered
 from relax.estimators.variance import variance_objective
+from relax.numerics.checks import evaluate
 from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.base import SurrogateSpec, ZeroSurrogate
 
@@ -55,6 +58,12 @@ class Estimate(NamedTuple):
         """The estimate with a term added to its gradient that φ has no part in."""
         gradient = self.gradient + term
         written_out = self.written_out and self.written_out.moved(self.gradient, gradient)
+        return self._replace(gradient=gradient, written_out=written_out)
+
+    def held(self, fixed):
+        """The estimate with a gradient of zero where `fixed`, bools like it, says so."""
+        gradient = self.gradient.masked_fill(fixed, 0.0)
+        written_out = self.written_out and self.written_out.held(self.gradient, gradient, fixed)
         return self._replace(gradient=gradient, written_out=written_out)
 
 
@@ -85,7 +94,7 @@ def corrected(draw, surrogate, cost, logits, context, relaxation):
     z, b, z_tilde, _, score = draw
     c_tilde, slope_tilde = surrogate.value_and_slope(z_tilde, cost, context)
     slope = slope_tilde if z_tilde is z else surrogate.value_and_slope(z, cost, context)[1]
-    f = cost(b)
+    f = evaluate(cost, b)
     signal = f.detach() - c_tilde  # f(b) - c(z~)
     correction = relaxation.correction(logits, draw, slope, slope_tilde)  # ∂c(z) - ∂c(z~)
     return Estimate(b, f, signal.unsqueeze(-1) * score + correction, signal)
@@ -111,7 +120,9 @@ class Estimator:
     """A surrogate and the rule that turns it into a gradient.
 
     Attributes:
-        estimate: the rule, with the contract at the top of this module.
+        estimate: the rule, with the contract at the top of this module; what it is given and what
+            it returns is checked (`relax.estimators.border`).
+        rule: the same without the checks that look at every number, as it was handed in.
         surrogate: (SurrogateSpec, generators) -> module c.
         objective: `Estimate` -> [replica], what the surrogate's parameters φ descend; by default
             the estimator's own variance.
@@ -124,3 +135,8 @@ class Estimator:
     objective: Callable[[Estimate], Tensor] = least_variance
     sampled: bool = True
     samples: Callable[[SurrogateSpec], int] = lambda spec: 1
+
+    def __post_init__(self):
+        rule = getattr(self.estimate, "__wrapped__", self.estimate)
+        object.__setattr__(self, "rule", rule)
+        object.__setattr__(self, "estimate", bordered(rule))

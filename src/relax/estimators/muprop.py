@@ -18,6 +18,7 @@ from torch import nn
 
 from relax.estimators.closed_form import expect
 from relax.estimators.formula import Estimate, Estimator
+from relax.numerics.checks import evaluate
 from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.base import Surrogate
 from relax.surrogates.closed_forms import differentiate
@@ -44,7 +45,7 @@ def taylor_estimate(surrogate, cost, logits, noise, context=None, relaxation=BER
     expect(cost, b)
     mean = relaxation.mean(logits)
     value, slope = surrogate.expand(cost, mean)
-    f = cost(b)
+    f = evaluate(cost, b)
     signal = f.detach() - surrogate.scale * (value + (slope * (b - mean)).sum(-1))
     expectation = relaxation.pull_back_mean(mean, surrogate.scale.unsqueeze(-1) * slope)
     gradient = signal.unsqueeze(-1) * relaxation.score(logits, b) + expectation

@@ -62,6 +62,7 @@ class Entry(NamedTuple):
 
 NETWORK = ("hidden", "activation", "squash", "add_relaxed_cost")
 EVERYWHERE = ("toy", "vae", "rl")
+SECTIONS = (*EVERYWHERE, "bound")
 ANY = ("bernoulli", "categorical", "gaussian")
 SEVERAL, PAIRS = (2, 1), (2, 2)  # samples: any number from two on; whole pairs
 REGISTRY = {
@@ -143,7 +144,14 @@ def estimator_names(latents=1, section="vae", kind=None, samples=None, different
         kind: "bernoulli", "categorical" or "gaussian": what the latents are; None: any of them.
         samples: K, how many samples of a latent there are; None: as many as each takes.
         differentiable: whether the cost can be differentiated in b.
+
+    Raises:
+        ConfigError: no such section, or no such kind.
     """
+    for what, value, allowed in (("section", section, SECTIONS), ("kind", kind, (None, *ANY))):
+        if value not in allowed:
+            known = ", ".join(name for name in allowed if name)
+            raise ConfigError(f"{what} must be one of {known}; got {value!r}")
     return [
         name
         for name, entry in REGISTRY.items()

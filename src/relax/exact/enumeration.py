@@ -1,5 +1,9 @@
 """Exact answers by enumeration over b."""
 
+import torch
+
+from relax.estimators.border import by_variable
+from relax.numerics.checks import evaluate, is_finite
 from relax.relaxations.bernoulli import BERNOULLI
 
 
@@ -11,11 +15,24 @@ def enumerate_expectation(function, logits, relaxation=BERNOULLI):
 def enumerate_gradient(cost, logits, relaxation=BERNOULLI):
     """d E[f(b)] / d logits = Σ_b p(b) f(b) (b - θ), by enumeration: [replica, batch, latent].
 
+    A b of probability 0 adds nothing, whatever f is there. Categorical logits may be [replica,
+    batch, variable, outcome]: the cost then gets b in that shape.
+
     Raises:
-        ConfigError: more than 16 Bernoulli latents, or a relaxation that cannot be enumerated.
+        ConfigError: more than 16 Bernoulli latents, several categorical variables with more than
+            2^16 values, or a relaxation that cannot be enumerated.
+        ArgumentError: logits that are not the relaxation's, or a cost that does not return
+            [replica, batch].
     """
+    if logits.dim() == 4:
+        cost, shape = by_variable(cost, logits, relaxation)
+        return enumerate_gradient(cost, logits.flatten(-2), relaxation).unflatten(-1, shape)
     logits = logits.detach()
+    relaxation.check_width(logits.shape[-1])
+    if not is_finite(logits):
+        relaxation.check_logits(logits)
     return sum(
-        (probability * cost(b)).unsqueeze(-1) * relaxation.score(logits, b)
+        torch.where(probability > 0, probability * evaluate(cost, b), 0.0).unsqueeze(-1)
+        * relaxation.score(logits, b)
         for b, probability in relaxation.states(logits)
     ).detach()

@@ -2,6 +2,7 @@
 
 from relax.estimators.formula import Estimate, Estimator
 from relax.exact.enumeration import enumerate_gradient
+from relax.numerics.checks import evaluate
 from relax.relaxations.bernoulli import BERNOULLI
 
 
@@ -12,7 +13,7 @@ def exact_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERN
         ConfigError: more values of b than enumeration can bear.
     """
     b = relaxation.hard_sample(logits.detach(), noise.u)
-    return Estimate(b, cost(b), enumerate_gradient(cost, logits, relaxation))
+    return Estimate(b, evaluate(cost, b), enumerate_gradient(cost, logits, relaxation))
 
 
 ESTIMATOR = Estimator(estimate=exact_estimate, sampled=False)

@@ -6,7 +6,8 @@ import torch
 
 from relax.errors import ConfigError
 from relax.estimators.variance import Moments
-from relax.numerics.streams import Noise
+from relax.numerics import checks
+from relax.numerics.streams import KINDS, Noise
 from relax.relaxations.bernoulli import BERNOULLI
 
 OPEN_UNIT = (2.0**-53, 1 - 2.0**-53)  # float64 uniforms whose logit is finite
@@ -62,6 +63,8 @@ def centred_lines(estimator, surrogate, cost, logits, noise, nodes):
     does on the (u, v) square is known from the two lines (u_i, v_0) and (u_0, v_j), along which it
     is evaluated as a black box. The lines are [replica, node, latent], less their means.
     """
+    checks.named("noise", noise, KINDS)
+    checks.tensor("logits", logits, ("replica", "batch", "latent"))
     v, weights = _grid(logits.shape[-1], nodes)
     v = v.expand(logits.shape[0], -1, -1)
     middle = torch.full_like(v, 0.5)
@@ -71,7 +74,7 @@ def centred_lines(estimator, surrogate, cost, logits, noise, nodes):
             wide = logits.expand_as(u_given)
             u = noise_given(wide, b.expand_as(wide), u_given)
             pair = Noise(u, v_fresh if noise == "independent" else None)
-            return estimator.estimate(surrogate, cost, wide, pair).gradient.detach()
+            return estimator.rule(surrogate, cost, wide, pair).gradient.detach()
 
         lines = [gradient(v, middle)]
         if noise == "independent":

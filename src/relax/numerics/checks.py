@@ -110,7 +110,7 @@ def evaluate(cost, b, what="the cost"):
 
     Args:
         cost: f.
-        b: [replica, batch, ...].
+        b: [replica, batch, latent].
         what: how a message calls f.
 
     Returns:
@@ -120,7 +120,7 @@ def evaluate(cost, b, what="the cost"):
         ArgumentError: it returned no tensor, integers, or another shape than [replica, batch].
     """
     f = cost(b)
-    shape = b.shape[:2]
+    shape = b.shape[:-1]
     if not isinstance(f, torch.Tensor):
         raise ArgumentError(
             f"{what}{_called(cost)} must return a tensor of shape {list(shape)}, a value for every "

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from relax.numerics import checks
+
 # What a random number is for. Part of every stream's identity: append, never reorder.
 _PURPOSES = (
     "initialisation",
@@ -34,13 +36,28 @@ _PURPOSES = (
 )
 
 
+KINDS = ("independent", "coupled")  # of noise
+
+# The least and the greatest number strictly inside (0, 1) that noise of each type may be: half a
+# step of a uniform draw above 0, and one below 1.
+EDGES = {
+    torch.float32: (2.0**-25, 1 - 2.0**-24),
+    torch.float64: (2.0**-54, 1 - 2.0**-53),
+}
+
+
 def generator(seed, purpose, index=0):
     """The random stream of (seed, purpose, index), independent of every other.
 
     Streams are addressed, not advanced: block `index` of a purpose can be drawn without drawing
     the blocks before it, so a resumed run needs only its step number.
+
+    Raises:
+        ArgumentError: a seed or index that is no whole number, 0 or more, or an unknown purpose.
     """
-    key = (_PURPOSES.index(purpose), index)
+    checks.named("the purpose of a random stream", purpose, _PURPOSES)
+    checks.count("a seed", seed, 0)
+    key = (_PURPOSES.index(purpose), checks.count("the index of a random stream", index, 0))
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
@@ -49,11 +66,12 @@ def uniform_noise(seeds, purpose, index, shape, dtype=torch.float64):
 
     numpy draws from [0, 1) in steps of 2^-24 (float32) or 2^-53 (float64); a zero, whose logit
     would be -inf, becomes half a step.
+
+    Raises:
+        ArgumentError: another type of floats; and as `generator` does.
     """
-    numpy_dtype, smallest = {
-        torch.float32: (np.float32, 2.0**-25),
-        torch.float64: (np.float64, 2.0**-54),
-    }[dtype]
+    smallest, _ = EDGES[checks.float_type("the type of noise", dtype)]
+    numpy_dtype = np.float32 if dtype is torch.float32 else np.float64
     noise = np.empty((len(seeds), *shape), dtype=numpy_dtype)
     for row, seed in zip(noise, seeds, strict=True):
         generator(seed, purpose, index).random(dtype=numpy_dtype, out=row)
@@ -65,6 +83,9 @@ class Noise(NamedTuple):
 
     With `v` (independent noise) z~ is drawn afresh given b. Without it (coupled noise) z~ equals
     z in value: v is then the number that the conditional map takes to z.
+
+    Numbers of exactly 0 and 1, which `torch.rand` draws, are taken for those next to them by
+    `Estimator.estimate`.
     """
 
     u: Tensor
@@ -84,11 +105,20 @@ class NoiseStream:
         block: steps drawn at once; part of the stream's identity.
         copies: how often the seeds stand in a row on the replica axis.
         device: where the noise is to lie; it is drawn by the processor and is the same everywhere.
+
+    Raises:
+        ArgumentError: a kind, number or type that is not allowed; a wrong seed or purpose with the
+            first step.
     """
 
     def __init__(
         self, seeds, purpose, batch, latents, kind, dtype, block=100, copies=1, device="cpu"
     ):
+        checks.named("the kind of noise", kind, KINDS)
+        checks.named("the purpose of a random stream", purpose, _PURPOSES)
+        checks.float_type("the type of noise", dtype)
+        for name, value in (("batch", batch), ("latents", latents), ("block", block)):
+            checks.count(name, value)
         self.arguments = (seeds, purpose)
         self.shape = (block, 2 if kind == "independent" else 1, batch, latents)
         self.dtype, self.block, self.drawn = dtype, block, None

@@ -2,6 +2,7 @@
 
 import torch
 
+from relax.errors import ArgumentError
 from relax.relaxations.relaxation import Draw, Relaxation
 
 
@@ -21,6 +22,26 @@ class Joint(Relaxation):
     def __repr__(self):
         parts = zip(self.parts, self.widths, strict=True)
         return f"Joint({', '.join(f'({part!r}, {width})' for part, width in parts)})"
+
+    def check_width(self, width):
+        """Raises ArgumentError: so many logits are not those of the parts."""
+        if width != sum(self.widths):
+            raise ArgumentError(f"{self} has {sum(self.widths)} logits; got {width}")
+        for part, own in zip(self.parts, self.widths, strict=True):
+            part.check_width(own)
+
+    def check_logits(self, logits):
+        """Raises ArgumentError: those of a part are not what it takes."""
+        for part, own in zip(self.parts, logits.split(self.widths, -1), strict=True):
+            part.check_logits(own)
+
+    def settle(self, logits):
+        settled, fixed = [], []
+        for part, own in zip(self.parts, logits.split(self.widths, -1), strict=True):
+            own, held = part.settle(own)
+            settled.append(own)
+            fixed.append(torch.zeros_like(own, dtype=torch.bool) if held is None else held)
+        return torch.cat(settled, -1), torch.cat(fixed, -1)
 
     def _each(self, call, *tensors):
         """call(part, its own slices) of every part, side by side."""

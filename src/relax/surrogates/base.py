@@ -10,9 +10,17 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from relax.errors import ArgumentError
+from relax.numerics import checks
 from relax.relaxations.bernoulli import BERNOULLI
 from relax.relaxations.relaxation import Relaxation
 from relax.surrogates.closed_forms import differentiate, sum_form
+from relax.surrogates.perceptron import ACTIVATIONS
+
+NO_SLOPE_OF_C = (
+    "c cannot be differentiated in z, through itself or through a cost in it; a surrogate that "
+    "does not contain z writes its own value_and_slope"
+)
 
 
 @dataclass(frozen=True)
@@ -20,17 +28,21 @@ class SurrogateSpec:
     """What a surrogate needs to know about its problem.
 
     Attributes:
-        latents: number of latents; of a categorical variable, of outcomes.
+        latents: number of latents; of categorical variables, variables x outcomes.
         context: number of features that the network sees besides z.
         hidden: widths of the network's hidden layers.
-        activation: "tanh", "relu" or "elu".
+        activation: the name of one of `relax.surrogates.perceptron.ACTIVATIONS`.
         squash: the network sees 2σ(z/λ) - 1, with λ learned, instead of z.
         add_relaxed_cost: RELAX adds its network to REBAR's η f(σ(z/λ)).
         temperature: λ at the start (for Concrete: throughout).
         scale: η at the start.
         samples: K, of the estimators that take several samples of a latent.
         draws: of z given b behind one estimate of Gumbel-Rao.
+        dtype: torch.float32 or torch.float64, that of the logits.
         relaxation: what the latents are, where σ(z/λ) comes from (categorical: softmax(z/λ)).
+
+    Raises:
+        ArgumentError: a number, name or type that is not allowed.
     """
 
     latents: int = 1
@@ -45,6 +57,22 @@ class SurrogateSpec:
     draws: int = 10
     dtype: torch.dtype = torch.float64
     relaxation: Relaxation = BERNOULLI
+
+    def __post_init__(self):
+        if not isinstance(self.relaxation, Relaxation):
+            raise ArgumentError(
+                f"relaxation must be one of relax's, as relax.Bernoulli(); got {self.relaxation!r}"
+            )
+        for name, least in (("latents", 1), ("context", 0), ("samples", 1), ("draws", 1)):
+            checks.count(name, getattr(self, name), least)
+        for width in self.hidden:
+            checks.count("a width in hidden", width)
+        checks.named("activation", self.activation, tuple(ACTIVATIONS))
+        checks.number("temperature", self.temperature, above=0)
+        checks.number("scale", self.scale)
+        checks.float_type("dtype", self.dtype)
+        if hasattr(self.relaxation, "variables"):
+            self.relaxation.check_width(self.latents)
 
 
 class Surrogate(nn.Module):
@@ -79,7 +107,7 @@ class Surrogate(nn.Module):
         The slope carries a graph (for ∂φ g²) only where the caller's grad mode is on.
         """
         z = z.detach().requires_grad_(torch.is_grad_enabled())
-        return differentiate(lambda z: self(z, cost, context), z)
+        return differentiate(lambda z: self(z, cost, context), z, NO_SLOPE_OF_C)
 
     def closed_form(self, z, cost, context=None):
         """c and its slope as a `closed_forms.ClosedForm`, or None where there is none."""

@@ -12,21 +12,58 @@ from typing import NamedTuple
 import torch
 from torch.autograd import Function
 
+from relax.errors import ArgumentError
 from relax.surrogates.perceptron import Perceptron
 
+NO_SLOPE = (
+    "the cost cannot be differentiated in b (it leaves torch, detaches or rounds what it is "
+    "given), and this estimator needs its slope; reinforce, nvil, and relax with its network alone "
+    "(add_relaxed_cost off) need none"
+)
 
-def differentiate(function, value):
+
+def differentiate(function, value, refusal=NO_SLOPE):
     """A function's value [replica, batch] and slope [replica, batch, latent], by the tape.
 
     The slope carries a graph, to `value` and to what the function is made of, where the value has
-    one and the caller's grad mode is on.
+    one and the caller's grad mode is on. In inference mode, the tape runs all the same.
+
+    Args:
+        refusal: what to say of a function that does not depend on the value in torch.
+
+    Raises:
+        ArgumentError: the function cannot be differentiated in the value.
     """
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False), torch.no_grad():
+            return differentiate(function, value.clone(), refusal)
     keep_graph = torch.is_grad_enabled() and value.requires_grad
     with torch.enable_grad():
         value = value if keep_graph else value.detach().requires_grad_()
-        result = function(value)
-        (slope,) = torch.autograd.grad(result.sum(), value, create_graph=keep_graph)
+        try:
+            result = function(value)
+        except RuntimeError as error:
+            _explain(error, refusal)
+            raise
+        slope = None
+        if result.requires_grad:
+            (slope,) = torch.autograd.grad(
+                result.sum(), value, create_graph=keep_graph, allow_unused=True
+            )
+    if slope is None:
+        raise ArgumentError(refusal)
     return (result, slope) if keep_graph else (result.detach(), slope)
+
+
+def _explain(error, refusal):
+    """Say what torch's own words mean here, if they are known."""
+    if "on Tensor that requires grad" in str(error):
+        raise ArgumentError(refusal) from error
+    if "Inference tensors cannot be saved" in str(error):
+        raise ArgumentError(
+            "the cost is made of tensors from torch.inference_mode(), through which its slope "
+            "cannot be taken: make them under torch.no_grad() instead"
+        ) from error
 
 
 class ClosedForm(NamedTuple):
@@ -70,7 +107,10 @@ class _Differentiable(Function):
     def backward(ctx, *weights):
         # A graph of it would lack, without a word, what is not written here.
         if torch.is_grad_enabled():
-            raise RuntimeError("this closed form can be differentiated once only")
+            raise ArgumentError(
+                "an estimate can be differentiated in φ once only: second derivatives through it "
+                "are not supported (leave out create_graph)"
+            )
         return None, None, *ctx.derivatives(*weights, ctx.needs_input_grad[2:])
 
 

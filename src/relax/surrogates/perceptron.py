@@ -1,12 +1,22 @@
 """A multilayer perceptron's value and slope, and the derivatives of both, written out."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits, elu
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    elu,
+    gelu,
+    leaky_relu,
+    silu,
+    softplus,
+)
 
 from relax.numerics import products
+
+SLOPE = 0.3  # of leaky ReLUs below zero, as in the networks of the newer papers
 
 
 class Activation(NamedTuple):
@@ -39,10 +49,60 @@ def _elu_bend(a, h):
     return torch.where(a > 0, 0.0, h + 1)
 
 
+def _leaky_relu(a):
+    return leaky_relu(a, SLOPE)
+
+
+def _leaky_relu_slope(a, h):
+    return torch.where(a > 0, torch.ones_like(a), SLOPE)
+
+
+def _sigmoid_slope(a, h):
+    return h - h * h
+
+
+def _sigmoid_bend(a, h):
+    return (h - h * h) * (1 - 2 * h)
+
+
+def _softplus_slope(a, h):
+    return torch.sigmoid(a)
+
+
+def _softplus_bend(a, h):
+    return torch.sigmoid(a) * torch.sigmoid(-a)
+
+
+def _silu_slope(a, h):
+    return torch.sigmoid(a) + h * torch.sigmoid(-a)
+
+
+def _silu_bend(a, h):
+    return torch.sigmoid(a) * torch.sigmoid(-a) * (2 + a - 2 * h)
+
+
+def _gelu_slope(a, h):
+    return torch.special.ndtr(a) + a * _density(a)
+
+
+def _gelu_bend(a, h):
+    return (2 - a * a) * _density(a)
+
+
+def _density(a):
+    """That of the standard normal distribution."""
+    return torch.exp(-0.5 * a * a) / math.sqrt(2 * math.pi)
+
+
 ACTIVATIONS = {
     "tanh": Activation(torch.tanh, _tanh_slope, _tanh_bend),
     "relu": Activation(torch.relu, _relu_slope, None),
     "elu": Activation(elu, _elu_slope, _elu_bend),
+    "leaky_relu": Activation(_leaky_relu, _leaky_relu_slope, None),
+    "sigmoid": Activation(torch.sigmoid, _sigmoid_slope, _sigmoid_bend),
+    "softplus": Activation(softplus, _softplus_slope, _softplus_bend),
+    "silu": Activation(silu, _silu_slope, _silu_bend),
+    "gelu": Activation(gelu, _gelu_slope, _gelu_bend),
 }
 
 

@@ -95,7 +95,7 @@ def policy_gradient(estimator, surrogate, relaxation, policy, frames):
     def cost(actions):
         return -frames.returns
 
-    estimate = estimator.estimate(
+    estimate = estimator.rule(
         surrogate, cost, frames.logits, frames.noise, frames.observations, relaxation
     )
     by_logit = estimate.gradient * frames.weight.unsqueeze(-1)

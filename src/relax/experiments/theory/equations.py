@@ -123,7 +123,7 @@ def _variance_slopes(surrogate, parameter, cost, logits, kind, variance, step=1e
     for one in (0.0, 1.0):
         u = noise_given(wide, torch.full_like(wide, one), u_given)
         noise = Noise(u, v.expand_as(u) if kind == "independent" else None)
-        g = Estimator().estimate(surrogate, cost, wide, noise).gradient.squeeze(-1)
+        g = Estimator().rule(surrogate, cost, wide, noise).gradient.squeeze(-1)
         probability = (theta if one else 1 - theta).flatten()
         expected = expected + probability * (g.square() @ weight)
     (slope,) = torch.autograd.grad(expected.sum(), values)

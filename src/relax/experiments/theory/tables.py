@@ -231,10 +231,10 @@ def terms(surrogate, cost, logits, of_theta, target, settings, samples=10_000, b
     # The formula is linear in f and in c: its terms are the formula with the rest left out.
     with torch.no_grad():
         parts = {
-            "score of f": REINFORCE.estimate(ZeroSurrogate(), cost, wide, noise),
-            "score of c": RELAX.estimate(_ValueOnly(surrogate), no_cost, wide, noise),
-            "both of c": RELAX.estimate(surrogate, no_cost, wide, noise),
-            "estimate": RELAX.estimate(surrogate, cost, wide, noise),
+            "score of f": REINFORCE.rule(ZeroSurrogate(), cost, wide, noise),
+            "score of c": RELAX.rule(_ValueOnly(surrogate), no_cost, wide, noise),
+            "both of c": RELAX.rule(surrogate, no_cost, wide, noise),
+            "estimate": RELAX.rule(surrogate, cost, wide, noise),
         }
     values = {name: part.gradient[row].flatten().numpy() for name, part in parts.items()}
     values["reparameterization"] = values.pop("both of c") - values["score of c"]

@@ -129,7 +129,7 @@ def train(settings, log=None):
     rows = []
 
     def estimate(logits, noise):
-        return estimator.estimate(surrogate, cost, logits, noise, relaxation=problem.relaxation)
+        return estimator.rule(surrogate, cost, logits, noise, relaxation=problem.relaxation)
 
     def record(step):
         with torch.no_grad():
@@ -185,7 +185,7 @@ def tune(settings, surrogate, logits, seeds, cost, log=None, after=None):
     steps = settings.steps if optimizer else 0
     with progress(title, steps, log) as bar:
         for step in range(1, steps + 1):
-            estimate = estimator.estimate(surrogate, cost, logits, noise(step))
+            estimate = estimator.rule(surrogate, cost, logits, noise(step))
             check_finite(cost=estimate.cost, gradient=estimate.gradient, step=step, **who)
             learn_surrogates(estimator, [surrogate], [estimate])
             optimizer.step()

@@ -79,7 +79,7 @@ def encoder_estimate(estimator, surrogates, model, x, noise, direct=True):
         logits = model.encoders[layer](features)
         above = [noise.u for noise in noises[layer + 1 :]]
         cost = LayerCost(model, layer, below, logits, above, spent)
-        estimate = estimator.estimate(surrogate, cost, logits, noises[layer], context)
+        estimate = estimator.rule(surrogate, cost, logits, noises[layer], context)
         if estimate.weights is not None or (direct and estimator.sampled):
             estimate = estimate.plus(direct_gradient(logits, estimate))
         if above:
