@@ -15,6 +15,7 @@ def _note():
     torch = sys.modules.get("torch")
     note = {
         "rule": job.rule,
+        "wildcards": dict(job.wildcards.items()),
         "declared": list(job.params.get("code", {})),
         "loaded": sorted(m.__name__.removeprefix("relax.") for m in modules),
         "threads": torch.get_num_threads() if torch else 1,

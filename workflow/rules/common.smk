@@ -66,16 +66,13 @@ def sources(*modules, estimators=()):
     """A parameter `code`: what the code of these modules of relax says, and of all they import.
 
     With it stand the versions of the packages that compute, and of estimators that the rule uses
-    what the registry says of them, but for their label.
+    what the registry says of them.
     """
     found = code_of(
         *modules,
         *(REGISTRY[name].module.removeprefix("relax.") for name in estimators),
     )
-    entries = {
-        f"registry: {name}": str(REGISTRY[name]._replace(label=""))
-        for name in estimators
-    }
+    entries = {f"registry: {name}": REGISTRY[name].said() for name in estimators}
     return found | entries | {"packages": versions()}
 
 

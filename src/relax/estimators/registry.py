@@ -49,6 +49,11 @@ class Entry(NamedTuple):
     # "added": only where the setting add_relaxed_cost says so.
     relaxed: bool | str = False
 
+    def said(self):
+        """What a run may take from this entry, as text: all but its label and its costs."""
+        fields = self._asdict().items()
+        return str({k: v for k, v in fields if k != "label" and not callable(v)})
+
     def needs_gradient(self, add_relaxed_cost=False):
         """Whether the cost must be differentiable in b."""
         optional = self.relaxed == "added" and not add_relaxed_cost
