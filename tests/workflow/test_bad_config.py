@@ -7,7 +7,7 @@ import yaml
 from workflow.project import ROOT, TINY, changed
 
 from relax.errors import ConfigError
-from relax.runs.config import check_config, check_keys_stand_once
+from relax.runs.config import check_config, check_keys_stand_once, settle
 
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -96,10 +96,14 @@ MISTAKES = [
         "allowed here: reinforce, concrete, rebar, relax, nvil, muprop",
     ),
     (
-        "vae.estimators: [relax, reinforce]",
-        "vae.variance.trajectory: must be one of vae.estimators (relax, reinforce); got 'rebar'",
+        "{vae.variance.trajectory: muprop, vae.estimators: [relax, reinforce]}",
+        "vae.variance.trajectory: must be one of vae.estimators (relax, reinforce); got 'muprop'",
     ),
-    ("vae.variance.trajectory: [rebar]", "vae.variance.trajectory: must be text; got ['rebar']"),
+    (
+        "vae.variance.trajectory: [rebar]",
+        "vae.variance.trajectory: must be text or null; got ['rebar']",
+    ),
+    ("preset: VAE", "preset: 'VAE' is a folder of the default preset; take another name"),
     (
         "vae.datasets: [mnisst]",
         "vae.datasets[0]: unknown data set 'mnisst'; there are: digits, mnist5k, mnist, omniglot",
@@ -253,6 +257,18 @@ def test_keys_that_stand_once_are_accepted(tmp_path):
     json.write_text('{"toy":\n\t{"steps": 1}}', encoding="utf-8")
     presets = [ROOT / "config.yaml", *(ROOT / "config").glob("*.yaml")]
     check_keys_stand_once([*presets, odd, empty, json])
+
+
+def test_the_trajectory_follows_the_list():
+    """Who asks for RELAX alone need not know of figure 4's setting."""
+    for estimators, trajectory in ((["relax"], "relax"), (["nvil", "rebar"], "rebar")):
+        config = changed(DEFAULT, {"vae.estimators": estimators})
+        check_config(config, SCHEMA)
+        settle(config)
+        assert config["vae"]["variance"]["trajectory"] == trajectory
+    chosen = changed(DEFAULT, {"vae.variance.trajectory": "relax"})
+    settle(chosen)
+    assert chosen["vae"]["variance"]["trajectory"] == "relax"
 
 
 def test_every_mistake_is_named():

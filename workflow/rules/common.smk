@@ -1,5 +1,5 @@
 # What the other files here share. Light imports only: every job parses this again.
-from relax.runs.config import check_config, check_keys_stand_once
+from relax.runs.config import check_config, check_keys_stand_once, settle
 from relax.data.datasets import data_sets, preparation
 from relax.errors import ConfigError
 from relax.estimators.registry import REGISTRY, estimator_names
@@ -13,6 +13,7 @@ try:
     )
 except ConfigError as error:
     raise WorkflowError(str(error))
+settle(config)
 
 
 # The default preset writes to results/ and figures/ themselves, another one to its own folder there.

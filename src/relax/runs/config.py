@@ -45,6 +45,13 @@ def check_config(config, schema_path):
         raise ConfigError("\n".join(["the configuration is not valid:", *messages]))
 
 
+def settle(config):
+    """Fill in what a null leaves to other keys: whose training is measured."""
+    estimators, measured = config["vae"]["estimators"], config["vae"]["variance"]
+    if measured["trajectory"] is None:
+        measured["trajectory"] = "rebar" if "rebar" in estimators else estimators[0]
+
+
 def check_keys_stand_once(paths):
     """Raise if a block of a configuration file has a key twice: YAML silently takes the last.
 
@@ -168,15 +175,16 @@ def _check_beyond_schema(config):
     messages = [f"  {_key(path)}: {mistake}" for path, mistake in _odd_numbers(config)]
     messages += [f"  {key}: {mistake}" for key, mistake in mistakes(config)]
     latents, trajectory = config["vae"]["latents"], config["vae"]["variance"]["trajectory"]
+    asked = [] if trajectory is None else [trajectory]
     able = estimator_names(latents)
     wanted = [("vae.estimators", name) for name in config["vae"]["estimators"]]
     messages += [
         f"  {key}: '{name}' takes at most {REGISTRY[name].max_latents} latents and vae "
         f"has {latents}; allowed here: {', '.join(able)}"
-        for key, name in [*wanted, ("vae.variance.trajectory", trajectory)]
+        for key, name in [*wanted, *(("vae.variance.trajectory", name) for name in asked)]
         if name not in able
     ]
-    if config["preset"] in RESERVED:
+    if config["preset"].lower() in RESERVED:  # one folder, where names of files ignore case
         messages.append(
             f"  preset: '{config['preset']}' is a folder of the default preset; take another name"
         )
@@ -191,7 +199,7 @@ def _check_beyond_schema(config):
         for name in tuned
         if name not in drawable
     ]
-    if trajectory not in config["vae"]["estimators"]:
+    if not set(asked) <= set(config["vae"]["estimators"]):
         messages.append(
             f"  vae.variance.trajectory: must be one of vae.estimators "
             f"({', '.join(config['vae']['estimators'])}); got '{trajectory}'"
