@@ -38,7 +38,7 @@ bench: $(STAMP)  ## speed of every estimator against REINFORCE, its arithmetic f
 	@$(BIN)/python benchmarks/bench.py
 
 docs: $(STAMP)  ## the documentation as a site in site/; a warning is an error
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "site/index.html is built; to search it: $(BIN)/python -m http.server -d site"
 
 pages: $(STAMP)  ## fill the tables of README.md and docs/ from docs/tables

@@ -57,7 +57,7 @@ def noise_given(logits, b, v):
 
 
 def centred_lines(estimator, surrogate, cost, logits, noise, nodes):
-    """For every b: its probability [replica], E[g|b] [replica, latent], centred lines, weights.
+    """For every b: its probability [replica], E[g|b], [replica, latent]; centred lines, weights.
 
     Given b, u and v are independent, and the formula is a sum A_b(v) + C_b(u): what the estimator
     does on the (u, v) square is known from the two lines (u_i, v_0) and (u_0, v_j), along which it
