@@ -148,7 +148,8 @@ def _bad_numbers(node, whole):
 
 def _bad_texts(node, value):
     if "enum" in node or "format" in node:
-        name = node["enum"][0] if "enum" in node else value
+        # Where nothing is named, any name that the configuration has serves as an example.
+        name = node["enum"][0] if "enum" in node else value or "rebar"
         unknown = ("", "unheard_of", name.upper(), name + " ", name + "\n")
         yield from (("unknown name", v) for v in unknown)
     if "pattern" in node:
@@ -197,7 +198,8 @@ def _variations(node, value):
     if "null" in types:
         yield "null", None
         if value is None:
-            yield from ((kind, OTHER_THAN_NULL[kind]) for kind in types if kind != "null")
+            others = {} if "format" in node else OTHER_THAN_NULL
+            yield from ((kind, others[kind]) for kind in types if kind in others)
             return
     if "boolean" in types:
         yield "the other", not value
