@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from relax.data.images import load_images
+from relax.experiments.vae.frozen import FrozenRun, load_model
 from relax.experiments.vae.trainer import VAESettings
-from relax.experiments.vae.variance import FrozenRun, load_model
 from relax.surrogates.base import SurrogateSpec
 
 MINIBATCHES, DRAWS, TUNING = 10, 200, 1000

@@ -50,6 +50,22 @@ def midtraining(noise, dataset="digits", model="linear1", rate=0.001, pairs=PAIR
     return pd.DataFrame(rows, columns=columns.split())
 
 
+def gradients(seeds=2, dataset="digits", model="linear1", rate=0.001):
+    """Gradients compared halfway, of three estimators."""
+    rows = [
+        (dataset, model, "rebar", rate, "coupled", True, 50, *pair, seed, cosine, 1 / cosine, 0.0)
+        for pair, cosine in (
+            (("rebar", "relaxed cost"), 0.2),
+            (("relax", "network"), 0.1),
+            (("relax", "relaxed cost + network"), 0.3),
+        )
+        for seed in range(seeds)
+    ]
+    columns = "dataset model trajectory learning_rate noise direct_gradient checkpoint estimator "
+    columns += "surrogate seed cosine relative_error squared_bias"
+    return pd.DataFrame(rows, columns=columns.split())
+
+
 def variance(variances, seeds=2, dataset="digits", model="linear1"):
     """Variances at two checkpoints, by estimator."""
     rows = [

@@ -140,10 +140,31 @@ def test_figure_4(problems, seeds, tmp_path):
         assert list(relax.get_ydata()) == pytest.approx([np.log(0.5)] * 2)
 
 
+def test_figure_4_shows_what_is_not_flat_and_what_the_direct_term_is():
+    """A hollow dot where a seed was not flat; a diamond for the other choice of the term."""
+    table = made_up.variance(VARIANCES).assign(direct_term=True, flat=True)
+    table.loc[(table.estimator == "relax") & (table.step == 0) & (table.seed == 1), "flat"] = False
+    other = table[table.step == 40].assign(direct_term=False, flat=True)
+    other["encoder_variance"] /= 10
+    figure = fig4_vae_variance(training(ONE, 2), pd.concat([table, other]))
+    assert legend(figure)[-2:] == ["without the direct term", "not flat yet"]
+    upper, lower = figure.axes
+    (relax,) = lines(upper, "RELAX")
+    hollow = [line for line in upper.lines if line.get_markerfacecolor() == "white"]
+    assert [line.get_color() for line in hollow] == [relax.get_color()]
+    assert list(hollow[0].get_xdata()) == [0]
+    diamonds = [line for line in upper.lines if line.get_marker() == "D"]
+    assert len(diamonds) == table.estimator.nunique()
+    own = [line.get_ydata()[0] for line in diamonds if line.get_color() == relax.get_color()]
+    assert own == pytest.approx([relax.get_ydata()[-1] - np.log(10)])
+    assert all(line.get_marker() != "D" for line in lower.lines)
+
+
 @SIZES
 def test_figure_5(problems, seeds, tmp_path):
     table = over(problems, made_up.midtraining, np.linspace(0.9, 1.1, seeds))
-    figure = fig5_vae_midtraining(training(problems, seeds), table)
+    gradients = over(problems, made_up.gradients, seeds)
+    figure = fig5_vae_midtraining(training(problems, seeds), table, gradients)
     save(figure, [tmp_path / "figure.png"])
     alone, added = "RELAX, network alone", "RELAX, added to REBAR's relaxation"
     assert panels(figure) == [f"{d}, {m}" for d, m in problems]
@@ -158,7 +179,13 @@ def test_figure_5(problems, seeds, tmp_path):
         assert one.get_color() == other.get_color()
         assert one.is_dashed()
         assert not other.is_dashed()
-    for lower in (axes for axes in figure.axes if axes.get_xlabel()):
+    for bottom in (axes for axes in figure.axes if axes.get_xlabel().startswith("cosine")):
+        names = [text.get_text() for text in bottom.get_yticklabels()]
+        assert names == ["RELAX, alone", "REBAR", "RELAX, added"]  # from the least to the greatest
+        assert [line.get_xdata()[0] for line in bottom.lines[1::2]] == pytest.approx(
+            [0.1, 0.2, 0.3]
+        )
+    for lower in (axes for axes in figure.axes if axes.get_xlabel().startswith("updates")):
         assert sorted(line.get_label() for line in lower.lines) == ["REBAR", added]
         (zero,) = lines(lower, "REBAR")
         assert list(zero.get_ydata()) == [0, 0]

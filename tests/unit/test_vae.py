@@ -13,9 +13,9 @@ from relax.data.images import Images
 from relax.errors import ConfigError, DataError, NonFiniteError
 from relax.estimators.learning import learn_surrogates
 from relax.estimators.registry import REGISTRY, estimator_names
+from relax.experiments.vae import frozen as vae_frozen
 from relax.experiments.vae import trainer as vae_trainer
 from relax.experiments.vae import training as vae_training
-from relax.experiments.vae import variance as vae_variance
 from relax.experiments.vae.evaluation import bounds
 from relax.experiments.vae.gradients import encoder_estimate, set_model_gradients
 from relax.experiments.vae.model import MODELS, DiscreteVAE, LayerCost
@@ -390,4 +390,4 @@ def test_a_checkpoint_of_another_model_is_refused(images, tmp_path, changes):
     vae_training.train(settings(steps=1), images, {0: tmp_path / "0.pt"})
     model, *_ = build(settings(**changes), images)
     with pytest.raises(DataError, match=r"0\.pt does not fit the configured model"):
-        vae_variance.load_model(model, tmp_path / "0.pt")
+        vae_frozen.load_model(model, tmp_path / "0.pt")

@@ -42,7 +42,7 @@ SCALES = {
     "fig13": ["seed 0", "frames of training"],
     "fig12": ["digits", "REBAR", "seed 0"],
 }
-TABLES = ["toy", "vae", "midtraining", "rl", "claims", "provenance"]
+TABLES = ["toy", "vae", "midtraining", "gradients", "rl", "claims", "provenance"]
 THEORY = ["optimum", "concrete", "relaxations", "terms", "eta", "latents", "equations"]
 KINDS = ("csv", "pt")
 JOBS = [
@@ -58,6 +58,7 @@ JOBS = [
     "tables/toy",
     "tables/vae",
     "tables/midtraining",
+    "tables/gradients",
     "tables/rl",
     "tables/claims",
     "tables/provenance",
@@ -82,6 +83,7 @@ def test_the_run_started_every_job_once(tiny):
         "table_toy",
         "table_vae",
         "table_midtraining",
+        "table_gradients",
         "table_rl",
         "table_claims",
         "provenance",
@@ -175,7 +177,15 @@ RULES = [
     "train_categorical_toy",
     *("midtraining", "pictures"),
     *("theory", "figure_0", "figure_1", "figure_2", "figure_3", "figure_4", "figure_5"),
-    *("table_toy", "table_vae", "table_midtraining", "table_claims", "figure_12", "provenance"),
+    *(
+        "table_toy",
+        "table_vae",
+        "table_midtraining",
+        "table_gradients",
+        "table_claims",
+        "figure_12",
+        "provenance",
+    ),
     *("train_policy", "table_rl", "figure_11", "figure_13"),
     *("figure_6", "figure_7", "figure_8", "figure_9", "figure_10"),
 ]
@@ -218,6 +228,7 @@ def test_the_report_shows_every_figure_and_table(built_copy):
         "results/tiny/tables/toy.csv": "Toy problem",
         "results/tiny/tables/vae.csv": "Discrete VAE",
         "results/tiny/tables/midtraining.csv": "Discrete VAE",
+        "results/tiny/tables/gradients.csv": "Discrete VAE",
         "results/tiny/tables/rl.csv": "Reinforcement learning",
         "results/tiny/tables/claims.csv": "Claims",
         "results/tiny/tables/provenance.csv": "Provenance",

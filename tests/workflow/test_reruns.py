@@ -9,10 +9,11 @@ from workflow.project import TOY, TUNED, VAE, Project, write_config
 LEDGER = ["table_claims", "figure_0"]
 CATEGORICAL_FIGURES = ["figure_1", "figure_2", "table_toy", "all"]
 TOY_FIGURES = [*LEDGER, *CATEGORICAL_FIGURES]
-VAE_TABLES = ["table_vae", "table_midtraining", *LEDGER]
+VAE_TABLES = ["table_vae", "table_midtraining", "table_gradients", *LEDGER]
 VAE_FIGURES = ["figure_3", "figure_4", "figure_5", *VAE_TABLES, "all"]
 VARIANCE = ["measure_variance rebar", *LEDGER]
-MIDTRAINING = ["midtraining rebar", "figure_5", "table_midtraining", *LEDGER]
+HALFWAY = ["figure_5", "table_midtraining", "table_gradients"]
+MIDTRAINING = ["midtraining rebar", *HALFWAY, *LEDGER]
 PICTURES = ["pictures rebar", "figure_12"]
 MEASURED = [*VARIANCE, *MIDTRAINING]
 RL = ["train_policy a2c", "train_policy relax"]
@@ -92,7 +93,8 @@ EDITED_FILES = {
     "data/preparation.py": ["prepare_data", *train_vae(*VAE), *MEASURED, *PICTURES, *VAE_FIGURES],
     "data/downloads.py": [],
     "data/datasets.py": [],
-    "experiments/vae/variance.py": [*MEASURED, *PICTURES, "figure_4", "all"],
+    "experiments/vae/variance.py": [*MEASURED, "figure_4", "all"],
+    "experiments/vae/frozen.py": [*MEASURED, *PICTURES, "figure_4", "all"],
     "estimators/a2c.py": ["train_policy a2c", *RL_FIGURES],
     "experiments/control/problem.py": [*RL, *RL_FIGURES],
     "experiments/vae/midtraining.py": [*MIDTRAINING, "all"],
@@ -169,7 +171,10 @@ def test_an_edited_script_reruns_its_rule(built_copy):
     script = built_copy.path / "workflow" / "scripts" / "summarise.py"
     source = script.read_text(encoding="utf-8")
     script.write_text(source.replace("(table)))", "(table), 4))"), encoding="utf-8")
-    expected = ["all", "table_midtraining", "table_rl", "table_toy", "table_vae"]
+    expected = [
+        "all",
+        *(f"table_{name}" for name in ("midtraining", "gradients", "rl", "toy", "vae")),
+    ]
     assert built_copy.planned() == with_provenance(expected)
 
 

@@ -23,9 +23,8 @@ COLUMNS = {
         "train_elbo valid_elbo"
     ),
     "vae/*/*/*/*/*/variance.csv": (
-        "dataset model trajectory learning_rate noise direct_gradient estimator seed step "
-        "encoder_variance "
-        "logit_variance"
+        "dataset model trajectory learning_rate noise direct_gradient direct_term estimator seed "
+        "step encoder_variance logit_variance updates flat fall"
     ),
     "vae/*/*/*/*/*/best.csv": (
         "dataset model estimator learning_rate noise direct_gradient seed step epoch "
@@ -34,6 +33,14 @@ COLUMNS = {
     "vae/*/*/*/*/*/midtraining.csv": (
         "dataset model trajectory learning_rate noise direct_gradient checkpoint estimator "
         "surrogate seed step encoder_variance logit_variance"
+    ),
+    "vae/*/*/*/*/*/gradients.csv": (
+        "dataset model trajectory learning_rate noise direct_gradient checkpoint estimator "
+        "surrogate seed cosine relative_error squared_bias"
+    ),
+    "vae/*/*/*/*/*/assumptions.csv": (
+        "dataset model trajectory learning_rate noise direct_gradient checkpoint estimator seed "
+        "share"
     ),
     "vae/*/*/*/*/*/pictures.csv": (
         "dataset model estimator learning_rate seed step kind image row column value"
@@ -71,6 +78,11 @@ COLUMNS = {
         "dataset model trajectory learning_rate noise checkpoint estimator surrogate seeds steps "
         "log_variance ratio_to_rebar ratio_low ratio_high"
     ),
+    "tables/gradients.csv": (
+        "dataset model trajectory learning_rate noise checkpoint estimator surrogate seeds cosine "
+        "cosine_se relative_error relative_error_se squared_bias squared_bias_se assumption "
+        "assumption_se"
+    ),
     "tables/provenance.csv": "topic item value",
 }
 
@@ -94,8 +106,10 @@ def test_tables_have_a_row_an_observation(results):
     }
     assert len(toy) == 10
     variance = pd.read_csv(results / VAE_RUN.format("rebar") / "variance.csv")
-    keys = list(zip(variance.estimator, variance.seed, variance.step, strict=True))
-    assert sorted(keys) == sorted((n, s, step) for n in VAE for s in (0, 1) for step in (0, 6, 12))
+    for direct, steps in ((True, (0, 6, 12)), (False, (12,))):
+        rows = variance[variance.direct_term == direct]
+        keys = list(zip(rows.estimator, rows.seed, rows.step, strict=True))
+        assert sorted(keys) == sorted((n, s, step) for n in VAE for s in (0, 1) for step in steps)
     summary = pd.read_csv(results / "tables/toy.csv")
     assert list(summary.estimator) == TOY * 2
     assert (summary.seeds == 2).all()
@@ -114,7 +128,9 @@ def test_tables_keep_every_digit(results, tmp_path):
         assert (tmp_path / "again.csv").read_bytes() == path.read_bytes(), path.name
 
 
-@pytest.mark.parametrize("name", ["toy", "vae", "midtraining", "rl", "claims", "provenance"])
+@pytest.mark.parametrize(
+    "name", ["toy", "vae", "midtraining", "gradients", "rl", "claims", "provenance"]
+)
 def test_markdown_tables_show_the_same_rows(results, name):
     """A header, a rule, and a line for each row of the CSV."""
     lines = (results / "tables" / f"{name}.md").read_text(encoding="utf-8").splitlines()

@@ -9,7 +9,7 @@ import pytest
 from workflow.project import ROOT, TINY, Project, write_config
 
 TOY_RULES = ("train_toy", "train_toy", "train_categorical_toy")  # two targets, and the choice
-TOY_ESTIMATORS = ("exact", "reinforce", "concrete", "rebar", "relax")
+TOY_ESTIMATORS = ("exact", "reinforce", "concrete", "rebar", "relax", "nvil", "muprop")
 TOY = [f"{rule} {name}" for rule in TOY_RULES for name in TOY_ESTIMATORS]
 TUNED = ["tune_relaxation rebar", "tune_relaxation relax"] * 2
 VAE_ESTIMATORS = ("reinforce", "nvil", "muprop", "concrete", "rebar", "relax")
@@ -41,7 +41,8 @@ FIGURES = {
     "figure_12": ("fig12_vae_pictures", ONE_RUN + PICTURES),
     "figure_13": ("fig13_cartpole", RL),
 }
-TABLES = {f"table_{name}": name for name in ("toy", "vae", "midtraining", "rl", "claims")}
+TABLE_NAMES = ("toy", "vae", "midtraining", "gradients", "rl", "claims")
+TABLES = {f"table_{name}": name for name in TABLE_NAMES}
 EVERYTHING = sorted([*TOY, *TUNED, *VAE, *MEASURED, *PICTURES, *THEORY, *RL, *FIGURES, *TABLES])
 
 

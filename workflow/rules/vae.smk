@@ -9,6 +9,7 @@ CHECKPOINT_STEPS = [
 
 HALFWAY = min(CHECKPOINT_STEPS, key=lambda step: (abs(2 * step - VAE["steps"]), -step))
 TRAJECTORY = VAE["variance"]["trajectory"]
+HALFWAY_ESTIMATORS = ["rebar", "relax", "nvil", "reinforce", "muprop", "concrete"]
 
 
 # What a job asks a cluster for. With `device: auto` it takes a GPU where it finds one.
@@ -19,6 +20,8 @@ training_tables = vae_tables("training", VAE["estimators"])
 best_tables = vae_tables("best", VAE["estimators"])
 variance_tables = vae_tables("variance", [TRAJECTORY])
 midtraining_tables = vae_tables("midtraining", [TRAJECTORY])
+gradient_tables = vae_tables("gradients", [TRAJECTORY])
+assumption_tables = vae_tables("assumptions", [TRAJECTORY])
 picture_tables = vae_tables("pictures", [TRAJECTORY])
 
 
@@ -120,6 +123,7 @@ rule measure_variance:
             estimators=VAE["estimators"],
         ),
         estimators=VAE["estimators"],
+        tuning_block=VAE["variance"]["tuning_block"],
         tuning_steps=VAE["variance"]["tuning_steps"],
         minibatches=VAE["variance"]["minibatches"],
         draws=VAE["variance"]["draws"],
@@ -139,7 +143,9 @@ rule midtraining:
         images=f"{RESULTS}/data/{{dataset}}.npz",
         checkpoint=f"{RESULTS}/{VAE_RUN}/checkpoint_{HALFWAY}.pt",
     output:
-        table=f"{RESULTS}/{VAE_RUN}/midtraining.csv",
+        midtraining=f"{RESULTS}/{VAE_RUN}/midtraining.csv",
+        gradients=f"{RESULTS}/{VAE_RUN}/gradients.csv",
+        assumptions=f"{RESULTS}/{VAE_RUN}/assumptions.csv",
     log:
         f"{LOGS}/{VAE_RUN}/midtraining.log",
     benchmark:
@@ -157,7 +163,7 @@ rule midtraining:
             "data.images",
             "runs.jobs",
             "runs.tables",
-            estimators=["rebar", "relax", "nvil"],
+            estimators=HALFWAY_ESTIMATORS,
         ),
         tuning_steps=VAE["midtraining"]["tuning_steps"],
         measurements=VAE["midtraining"]["measurements"],
@@ -168,7 +174,7 @@ rule midtraining:
         noise=VAE["noise"],
         direct_gradient=VAE["direct_gradient"],
         adam_beta2=VAE["adam_beta2"],
-        learning=learning_settings(["rebar", "relax", "nvil"]),
+        learning=learning_settings(HALFWAY_ESTIMATORS),
         surrogate=in_one_order(VAE["surrogate"]),
     script:
         "../scripts/midtraining.py"
@@ -232,6 +238,7 @@ use rule figure_1 as figure_5 with:
     input:
         training=training_tables,
         midtraining=midtraining_tables,
+        gradients=gradient_tables,
     output:
         **figure_outputs(
             "fig5_vae_midtraining", "Discrete VAE", "halfway through training"
@@ -291,6 +298,22 @@ use rule table_toy as table_midtraining with:
         summary="vae.midtraining_summary",
 
 
+use rule table_toy as table_gradients with:
+    input:
+        training=training_tables,
+        gradients=gradient_tables,
+        assumptions=assumption_tables,
+    output:
+        **table_outputs("gradients", "Discrete VAE", "gradients halfway"),
+    log:
+        f"{LOGS}/tables/gradients.log",
+    benchmark:
+        f"{BENCHMARKS}/tables/gradients.tsv"
+    params:
+        code=table_sources("vae.gradient_summary"),
+        summary="vae.gradient_summary",
+
+
 # For `all`, the report and the ledger of claims.
 FIGURES_MADE += [
     rules.figure_3.output,
@@ -298,17 +321,24 @@ FIGURES_MADE += [
     rules.figure_5.output,
     rules.figure_12.output,
 ]
-TABLES_MADE += [rules.table_vae.output, rules.table_midtraining.output]
+TABLES_MADE += [
+    rules.table_vae.output,
+    rules.table_midtraining.output,
+    rules.table_gradients.output,
+]
 RESULTS_MADE += [
     training_tables,
     best_tables,
     variance_tables,
     midtraining_tables,
+    gradient_tables,
+    assumption_tables,
     picture_tables,
     expand(f"{RESULTS}/data/{{dataset}}.npz", dataset=VAE["datasets"]),
 ]
 CLAIMS["vae"] = {
     "training": training_tables,
+    "best": best_tables,
     "variance": variance_tables,
     "midtraining": midtraining_tables,
 }

@@ -1,7 +1,7 @@
 """Optimise the gradient's variance alone, at a checkpoint halfway through a training run."""
 
 from relax.data.images import load_images
-from relax.experiments.vae.midtraining import MidtrainingSettings, optimise_variance
+from relax.experiments.vae.midtraining import MidtrainingSettings, halfway
 from relax.experiments.vae.trainer import VAESettings
 from relax.runs.jobs import job
 from relax.runs.tables import write_table
@@ -13,8 +13,8 @@ def main(snakemake):
         midtraining = MidtrainingSettings.of(snakemake.params)
         images, device = load_images(snakemake.input.images), snakemake.config["device"]
         path = snakemake.input.checkpoint
-        table = optimise_variance(settings, midtraining, images, path, log, device)
-        write_table(table, snakemake.output.table)
+        for name, table in halfway(settings, midtraining, images, path, log, device).items():
+            write_table(table, snakemake.output[name])
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ _PURPOSES = (
     "fresh noise",
     "shown environment",
     "shown noise",
+    "tuning look",
+    "reference",
 )
 
 

@@ -10,6 +10,12 @@ too few to speak for it. *not tested at this scale*: a table, a target or an est
 rule needs is not part of this run, or the run is too short. *one seed*: the number of a single
 seed, which has no interval and decides nothing; the verdict says which way it points.
 
+**Means of variances.** Within a run, over parameters and minibatches, the arithmetic mean: a
+variance is an expected square, and those add. Over seeds, and along a run, the mean of logarithms,
+which is the geometric mean: runs differ by factors, so it is differences of logarithms that are
+nearly normal, and it speaks of a typical run where the arithmetic mean speaks of the worst one.
+The two can disagree on an order; where they do, the docs say so.
+
 **Many comparisons.** A claim about several cases at once (every θ, every checkpoint) is reproduced
 only if each case is, at the full level; that can only make the verdict stricter, so no correction
 is needed, and the row shows the case nearest to failing. Between rows nothing is corrected: each

@@ -4,15 +4,30 @@ from matplotlib.lines import Line2D
 
 from relax.estimators.registry import REGISTRY
 from relax.experiments.vae.selection import (
+    as_tuned,
     best_of_rebar,
     difference_to,
     on_selected_path,
     select_learning_rate,
 )
 from relax.presentation.common import count, log_variance
-from relax.presentation.style import draw_band, finish, new_figure, ordered
+from relax.presentation.style import draw_band, estimator_look, finish, new_figure, ordered
 
 DOT = {"marker": "o", "markersize": 3.5}
+HOLLOW = {
+    "marker": "o",
+    "markersize": 3.5,
+    "markerfacecolor": "white",
+    "linestyle": "",
+    "color": "#444444",
+}
+DIAMOND = {
+    "marker": "D",
+    "markersize": 4,
+    "markerfacecolor": "none",
+    "linestyle": "",
+    "color": "#444444",
+}
 GOAL = {"color": "#222222", "linewidth": 0.9, "dashes": (5, 3)}
 # RELAX with one surrogate or the other, in the table `midtraining`: what differs from its look.
 SURROGATES = {
@@ -111,56 +126,93 @@ def fig3_vae_training(training):
 def fig4_vae_variance(training, variance):
     """Log-variance of the encoder's gradient against step, every estimator at the same checkpoints.
 
-    Below it, for the unbiased estimators within a factor e of the trajectory's own, the difference
-    to that one: seed by seed, since all share model, data and noise.
+    A hollow dot: some seed's surrogate was not flat when its updates were used up. A diamond: at
+    the last checkpoint, with the other choice for the direct term. Below, for the unbiased
+    estimators within a factor e of the trajectory's own, the difference to that one: seed by seed,
+    since all share model, data and noise.
 
     Args:
         training: rows of `results/vae/**/training.csv`; chooses the trajectory's learning rate.
         variance: rows of `results/vae/**/variance.csv`.
     """
-    variance = on_selected_path(variance, training)
+    variance = as_tuned(on_selected_path(variance, training))
     variance = variance.assign(log=log_variance(variance.encoder_variance))
+    other = variance.direct_term != variance.direct_gradient
+    variance, other_way = variance[~other], variance[other]
     (trajectory,) = variance.trajectory.unique()
-    variance["difference"] = difference_to(trajectory, variance, "log")
+    variance = variance.assign(difference=difference_to(trajectory, variance, "log"))
     label = REGISTRY[trajectory].label
-    figure, cells = _panels(variance, stacked=2, row_height=2.2)
+    figure, cells = _panels(variance, stacked=2, row_height=2.3)
     handles = {}
     for (upper, lower), runs in cells:
         for name in ordered(runs.estimator):
             rows = runs[runs.estimator == name]
             handles[name] = draw_band(upper, rows, "log", name, centre="mean", **DOT)
+            _hollow(upper, rows, "log", name)
+            _diamond(upper, other_way, runs, name)
         near = runs.groupby("estimator").difference.apply(lambda d: d.abs().median() < 1)
         for name in ordered(name for name in near.index[near] if REGISTRY[name].unbiased):
             rows = runs[runs.estimator == name]
             draw_band(lower, rows, "difference", name, centre="mean", **DOT)
+            _hollow(lower, rows, "difference", name)
         lower.set_xlabel("training step")
         for panel in (upper, lower):
             panel.xaxis.set_major_formatter("{x:,.0f}")
     _label_columns(cells, "log-variance (natural log)", f"difference to {label}")
     title = (
         f"Discrete VAE: variance of the encoder's gradient at the same checkpoints\n"
-        f"(of training with {label}; mean over seeds; bands: range)"
+        f"(of training with {label}), surrogates tuned there until flat\n"
+        "(mean over seeds; bands: range)"
     )
     handles = [handles[name] for name in ordered(handles)]
+    if not other_way.empty:
+        word = "with" if other_way.direct_term.all() else "without"
+        handles.append(Line2D([], [], **DIAMOND, label=f"{word} the direct term"))
+    if (variance.flat == False).any():  # noqa: E712 - unknown (NaN) is not hollow
+        handles.append(Line2D([], [], **HOLLOW, label="not flat yet"))
     return finish(figure, title, handles, _scale(variance))
 
 
-def fig5_vae_midtraining(training, midtraining):
+def _hollow(panel, rows, column, name):
+    """Empty the dots of the steps where a seed's tuning was not flat."""
+    steps = rows[rows.flat == False].step.unique()  # noqa: E712
+    middle = rows[rows.step.isin(steps)].groupby("step")[column].mean()
+    if len(middle):
+        look = HOLLOW | {"color": estimator_look(name)["color"], "zorder": 6}
+        panel.plot(middle.index, middle, **look)
+
+
+def _diamond(panel, other_way, runs, name):
+    """What the estimator's variance is with the other choice for the direct term."""
+    own = other_way[
+        (other_way.estimator == name)
+        & other_way.dataset.isin(runs.dataset)
+        & other_way.model.isin(runs.model)
+    ]
+    middle = own.groupby("step")["log"].mean()
+    if len(middle):
+        panel.plot(middle.index, middle, **DIAMOND | {"color": estimator_look(name)["color"]})
+
+
+def fig5_vae_midtraining(training, midtraining, gradients):
     """Log-variance against updates of φ, the model frozen halfway through its training.
 
     Below it, for the surrogates that end within a factor e of REBAR's, the difference to REBAR's,
-    seed by seed.
+    seed by seed. At the bottom, after the last update: the cosine between one minibatch gradient
+    and the true one, of these and of the other estimators.
 
     Args:
         training: rows of `results/vae/**/training.csv`; chooses the trajectory's learning rate.
         midtraining: rows of `results/vae/**/midtraining.csv`.
+        gradients: rows of `results/vae/**/gradients.csv`.
     """
     runs = on_selected_path(midtraining, training)
+    gradients = on_selected_path(gradients, training)
     runs = runs.assign(log=log_variance(runs.encoder_variance))
     runs["difference"] = difference_to("rebar", runs, "log")
-    figure, cells = _panels(runs, stacked=2, row_height=2.2)
+    figure, cells = _panels(runs, stacked=3, row_height=2.1)
     handles = {}
-    for (upper, lower), own in cells:
+    for (upper, lower, bottom), own in cells:
         last = own[own.step == own.step.max()]
         distance = last.groupby("surrogate").difference.median().abs()
         near = own[own.surrogate.isin(distance.index[distance < 1])]
@@ -175,12 +227,31 @@ def fig5_vae_midtraining(training, midtraining):
         if settled.abs().max() > 0:
             _zoom(lower, settled.min(), settled.max())
         lower.set_xlabel("updates of the surrogate")
-    _label_columns(cells, "log-variance (natural log)", "difference to REBAR")
+        same = gradients.dataset.isin(own.dataset) & gradients.model.isin(own.model)
+        _draw_cosines(bottom, gradients[same])
+    _label_columns(cells, "log-variance (natural log)", "difference to REBAR", "")
     (trajectory,) = runs.trajectory.unique()
     stops = " and ".join(f"{step:,}" for step in sorted(runs.checkpoint.unique()))
     title = (
         f"Discrete VAE, frozen at step {stops} of training with {REGISTRY[trajectory].label}:\n"
-        "variance while the surrogates are tuned (mean over seeds; bands: range)"
+        "variance while the surrogates are tuned; at the bottom the gradients themselves then\n"
+        "(mean over seeds; bands and bars: range)"
     )
     order = sorted(handles, key=lambda key: (list(REGISTRY).index(key[0]), key[1]))
     return finish(figure, title, [handles[key] for key in order], _scale(runs, "update"))
+
+
+def _draw_cosines(panel, gradients):
+    """One line an estimator and surrogate: the cosine's mean over seeds, and its range."""
+    groups = {key: rows.cosine for key, rows in gradients.groupby(["estimator", "surrogate"])}
+    order = sorted(groups, key=lambda key: groups[key].mean())
+    for height, (name, surrogate) in enumerate(order):
+        cosine, colour = groups[name, surrogate], estimator_look(name)["color"]
+        panel.plot([cosine.min(), cosine.max()], [height] * 2, color=colour)
+        panel.plot(cosine.mean(), height, "o", color=colour, markersize=4)
+    words = {"relaxed cost + network": "RELAX, added", "network": "RELAX, alone"}
+    labels = [words.get(surrogate, REGISTRY[name].label) for name, surrogate in order]
+    panel.set_yticks(range(len(order)), labels, fontsize=6.5)
+    panel.set_ylim(-0.6, len(order) - 0.4)
+    panel.set_xlim(left=min(0, gradients.cosine.min()))
+    panel.set_xlabel("cosine to the true gradient")

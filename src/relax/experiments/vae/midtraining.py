@@ -6,26 +6,39 @@ its baseline. All see the same minibatches and the same noise, in tuning and in 
 from one point: λ and η as the checkpoint has them (where REBAR wrote it; else as configured), and
 networks whose last layer is zero, so that RELAX with both parts starts where REBAR does, and the
 network alone where REINFORCE does.
+
+Then the gradients themselves are compared (`comparison.py`), of these and of the other estimators,
+and what earlier estimators assume of the cost is measured (`assumptions.py`).
 """
 
 from dataclasses import dataclass
 
 import pandas as pd
 
+from relax.experiments.vae.assumptions import assumptions
+from relax.experiments.vae.comparison import compare, many_sample_gradient
+from relax.experiments.vae.frozen import FrozenRun
 from relax.experiments.vae.trainer import VAESettings
-from relax.experiments.vae.variance import FrozenRun, load_model, trajectory_labels
+from relax.experiments.vae.variance import trajectory_labels
 from relax.runs.progress import progress
 from relax.runs.settings import collect
 from relax.runs.tables import labelled
-from relax.surrogates.relaxed_cost import RelaxedCost
 
-# Estimator, what its surrogate is made of, and the settings that make it so.
+# Estimator, what its surrogate is made of, and the settings that make it so. REBAR first: its
+# gradient, averaged over many draws, is what the others' are compared with.
 CONTESTANTS = (
     ("rebar", "relaxed cost", {}),
     ("relax", "network", {"add_relaxed_cost": False}),
     ("relax", "relaxed cost + network", {"add_relaxed_cost": True}),
     ("nvil", "baseline", {}),
 )
+# Of these the gradients are compared too; their variance is not followed.
+OTHERS = (
+    ("reinforce", "nothing", {}),
+    ("muprop", "expansion at the mean", {}),
+    ("concrete", "relaxed cost, λ fixed", {}),
+)
+REFERENCE = 10  # times as many draws behind the gradient that the others are compared with
 
 
 @dataclass(frozen=True)
@@ -43,49 +56,60 @@ class MidtrainingSettings:
         return collect(cls, {}, params, beside=[VAESettings])
 
 
-def take_relaxations(surrogates, tensors):
-    """Give relaxed costs the λ and η of the checkpoint's tensors, if REBAR wrote it."""
-    for layer, surrogate in enumerate(surrogates):
-        for module in surrogate.modules():
-            if isinstance(module, RelaxedCost):
-                prefix = f"surrogates.{layer}."
-                names = [name for name, _ in module.named_parameters()]
-                if all(prefix + name in tensors for name in names):
-                    module.load_state_dict({name: tensors[prefix + name] for name in names})
-
-
-def optimise_variance(settings, midtraining, images, path, log=None, device="cpu"):
+def halfway(settings, plan, images, path, log=None, device="cpu"):
     """Tune every contestant at the checkpoint in `path`, and measure on the way.
 
     Args:
         settings: `VAESettings` of the run that wrote the checkpoint.
-        midtraining: `MidtrainingSettings`.
+        plan: `MidtrainingSettings`.
         images: `Images`.
         device: where to compute.
 
     Returns:
-        A tidy table, one row a contestant, seed and measurement: dataset, model, trajectory (the
-        estimator that wrote the checkpoint), learning_rate, noise, direct_gradient, checkpoint (its
-        step), estimator, surrogate, seed, step (updates of φ), encoder_variance, logit_variance.
+        Three tidy tables by name, each with the columns dataset, model, trajectory (the estimator
+        that wrote the checkpoint), learning_rate, noise, direct_gradient, checkpoint (its step),
+        estimator and seed:
+
+        - midtraining, one row a contestant, seed and measurement: surrogate, step (updates of φ),
+          encoder_variance, logit_variance;
+        - gradients, one row an estimator and seed, after the last update: surrogate, cosine,
+          relative_error, squared_bias (`comparison.py`);
+        - assumptions, one row an assumption and seed: estimator (whose it is), share of f's
+          variance (`assumptions.py`).
 
     Raises:
-        DataError: the checkpoint cannot be read or is of another model.
+        DataError: a checkpoint cannot be read or is of another model.
         NonFiniteError: tuning a surrogate left the finite numbers.
     """
-    parts = midtraining.measurements
-    steps = [round(midtraining.tuning_steps * part / parts) for part in range(parts + 1)]
-    rows = []
+    steps = [round(plan.tuning_steps * part / plan.measurements)
+             for part in range(plan.measurements + 1)]  # fmt: skip
+    curves, gradients, shares, reference = [], [], [], None
+    seeds = {"seed": list(settings.seeds)}
     title = f"midtraining {settings.dataset} {settings.model}"
-    with progress(title, len(CONTESTANTS) * len(steps), log) as bar:
-        for name, made_of, changed in CONTESTANTS:
+    with progress(title, len(CONTESTANTS) * len(steps) + len(OTHERS), log) as bar:
+        for contestant in (*CONTESTANTS, *OTHERS):
+            name, made_of, changed = contestant
             frozen = FrozenRun(settings, images, name, device, **changed)
-            tensors = load_model(frozen.model, path)
-            take_relaxations(frozen.surrogates, tensors)
-            checkpoint = int(tensors["step"])
+            checkpoint = frozen.load(path)
             labels = {"checkpoint": checkpoint, "estimator": name, "surrogate": made_of}
-            for step in steps:
+            for step in steps if contestant in CONTESTANTS else ():
                 frozen.tune(step - frozen.done)
-                table, note = frozen.measure(midtraining, step, **labels)
-                rows.append(table)
+                table, note = frozen.measure(plan, step, **labels)
+                curves.append(table)
                 bar.advance(note=f"{name} ({made_of}) {note}")
-    return labelled(pd.concat(rows, ignore_index=True), **trajectory_labels(settings))
+            if contestant in OTHERS:
+                frozen.tune(plan.tuning_steps)
+                bar.advance(note=f"{name} ({made_of})")
+            if reference is None:
+                draws = REFERENCE * plan.draws
+                reference = many_sample_gradient(frozen, plan.minibatches, draws)
+                for whose, share in assumptions(frozen, plan.minibatches, plan.draws).items():
+                    row = {"checkpoint": checkpoint, "estimator": whose, **seeds, "share": share}
+                    shares.append(pd.DataFrame(row))
+            compared = compare(frozen, reference, plan.draws)
+            gradients.append(pd.DataFrame({**labels, **seeds, **compared}))
+    tables = {"midtraining": curves, "gradients": gradients, "assumptions": shares}
+    who = trajectory_labels(settings)
+    return {
+        name: labelled(pd.concat(rows, ignore_index=True), **who) for name, rows in tables.items()
+    }

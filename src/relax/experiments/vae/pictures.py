@@ -3,9 +3,9 @@
 import pandas as pd
 import torch
 
+from relax.experiments.vae.frozen import load_model
 from relax.experiments.vae.model import DiscreteVAE
 from relax.experiments.vae.trainer import DTYPE
-from relax.experiments.vae.variance import load_model
 from relax.numerics.replicas import parameter_generators
 from relax.numerics.streams import NoiseStream
 from relax.relaxations.bernoulli import BERNOULLI

@@ -1,5 +1,7 @@
 """Of the VAE's runs: which learning rate counts, and how runs compare."""
 
+import pandas as pd
+
 RUN_KEYS = ["dataset", "model", "estimator", "learning_rate"]
 
 
@@ -8,6 +10,25 @@ def select_learning_rate(training):
     best = training.groupby([*RUN_KEYS, "seed"]).valid_elbo.max().groupby(RUN_KEYS).mean()
     chosen = best.groupby(RUN_KEYS[:-1]).idxmax()
     return training.set_index(RUN_KEYS).loc[list(chosen)].reset_index()
+
+
+def chosen_on_other_seeds(training):
+    """Of each estimator and seed, the learning rate with the best validation ELBO on the others.
+
+    So no seed is judged at a rate that was chosen by its own luck. A single seed has no others: its
+    rate is chosen on itself.
+
+    Returns:
+        Columns dataset, model, estimator, learning_rate, seed: to merge tables of runs with.
+    """
+    best = training.groupby([*RUN_KEYS, "seed"]).valid_elbo.max()
+    rows = []
+    for key, scores in best.groupby(RUN_KEYS[:-1]):
+        wide = scores.droplevel(RUN_KEYS[:-1]).unstack("seed")
+        for seed in wide.columns:
+            others = wide.drop(columns=seed) if wide.shape[1] > 1 else wide
+            rows.append((*key, others.mean(axis=1).idxmax(), seed))
+    return pd.DataFrame(rows, columns=[*RUN_KEYS, "seed"])
 
 
 def on_selected_path(measured, training):
@@ -30,6 +51,36 @@ def difference_to(name, table, column):
     keys = ["dataset", "model", "seed", "step"]
     partner = table[table.estimator == name].set_index(keys)[column]
     return table[column] - partner.reindex(table.set_index(keys).index).to_numpy()
+
+
+def as_tuned(variance):
+    """The table `variance` with the columns `direct_term` and `flat`, which earlier tables lack.
+
+    There every estimate had the direct term that the training had, and nobody asked what is flat.
+    """
+    missing = {"direct_term": variance.get("direct_gradient", True), "flat": float("nan")}
+    return variance.assign(**{n: v for n, v in missing.items() if n not in variance})
+
+
+def first_passages(runs, *names):
+    """The epoch at which each run of these estimators first reaches one validation ELBO, the same
+    for all: the highest that every one of the runs reaches.
+
+    Whatever is compared, it is a first passage of one level, on both sides. (REBAR's epoch to the
+    best of its own run is the place of a noisy maximum, which lies late: against it REBAR with
+    other seeds is "faster" too.)
+
+    Args:
+        runs: training rows of one data set and model, one learning rate an estimator and seed.
+
+    Returns:
+        Columns estimator, seed, epochs, level.
+    """
+    runs = runs[runs.estimator.isin(names) & runs.valid_elbo.notna()]
+    level = runs.groupby(["estimator", "seed"]).valid_elbo.max().min()
+    there = runs[runs.valid_elbo >= level]
+    first = there.groupby(["estimator", "seed"], as_index=False).epoch.min()
+    return first.rename(columns={"epoch": "epochs"}).assign(level=level)
 
 
 def best_of_rebar(runs):
