@@ -71,8 +71,10 @@ def compare(
         ArgumentError: f returned what it must not, or none of the estimators can run.
         ConfigError: no such estimator.
     """
-    import pandas as pd  # on use: who only trains needs none
-
+    try:  # on use: who only trains needs none
+        import pandas as pd
+    except ImportError:
+        raise ArgumentError("compare makes a table with pandas: pip install pandas") from None
     latents = Latents.of(logits, kind)
     with torch.inference_mode(False), torch.enable_grad():
         tensor = latents.take(logits)
@@ -182,7 +184,9 @@ def _row(name, run, truth, latents, logits):
     """One estimator's line of the table."""
     moments, unbiased = run.moments, REGISTRY[name].unbiased
     rows = logits.numel() // latents.parameter_count
-    variance = moments.variance.sum().item() / rows
+    # Without noise there is none; what the draws show is rounding.
+    sampled = load_estimator(name).sampled
+    variance = moments.variance.sum().item() / rows if sampled else 0.0
     bias = z = error = float("nan")
     if truth is not None:
         gradient, noise = truth

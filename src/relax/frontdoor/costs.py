@@ -14,7 +14,8 @@ class UserCost:
 
     An estimator that evaluates several samples in one call puts them on the batch axis, copy after
     copy. The user's f is called for each copy in turn, since it may close over data of the batch;
-    or once, with the copies as a further axis in front, if it takes any leading axes.
+    or once, with the copies as a further axis in front, if it takes any leading axes; or, if it has
+    an attribute `by_rows`, with all of them as rows, [rows, *latents] -> [rows].
 
     Args:
         function: the user's.
@@ -31,6 +32,8 @@ class UserCost:
     def __init__(self, function, batch, latents, dtype, any_leading=False):
         self.function, self.any_leading = function, any_leading
         self.batch, self.latents, self.dtype = tuple(batch), tuple(latents), dtype
+        self.by_rows = getattr(function, "by_rows", False)
+        self.who = getattr(function, "described", "the cost")
         self.rows = math.prod(self.batch)
         self.evaluations = self.gradients = 0
         self.surroundings = contextlib.nullcontext
@@ -44,7 +47,9 @@ class UserCost:
         copies = b.shape[1] // self.rows
         self.evaluations += copies
         self.gradients += copies * b.requires_grad
-        if copies == 1:
+        if self.by_rows:
+            values = self.checked(b.reshape(-1, *self.latents), (b.shape[1],))
+        elif copies == 1:
             values = self.checked(b.reshape(*self.batch, *self.latents), self.batch)
         elif self.any_leading:
             shape = (copies, *self.batch)
@@ -60,18 +65,18 @@ class UserCost:
             values = self.function(b.to(self.dtype))
         if not isinstance(values, Tensor):
             raise ArgumentError(
-                f"the cost must return a tensor of shape {list(shape)}, a value for each b; "
+                f"{self.who} must return a tensor of shape {list(shape)}, a value for each b; "
                 f"it returned {_described(values)}"
             )
         if values.shape != shape:
             raise ArgumentError(
-                f"the cost must return one value for each b, shape {list(shape)} for b of shape "
+                f"{self.who} must return one value for each b, shape {list(shape)} for b of shape "
                 f"{list(b.shape)}; it returned shape {list(values.shape)}{self.hint(values, shape)}"
             )
         if not values.is_floating_point():
             raise ArgumentError(
-                f"the cost must return floating-point numbers; it returned {values.dtype}: convert "
-                "them, as with .to(b.dtype)"
+                f"{self.who} must return floating-point numbers; it returned {values.dtype}: "
+                "convert them, as with .to(b.dtype)"
             )
         # A sum is finite only if every summand is.
         if not math.isfinite(values.detach().sum().item()) and not values.isfinite().all():
@@ -79,8 +84,8 @@ class UserCost:
             relaxed = bool(((b != 0) & (b != 1)).any())
             where = " at relaxed values of b" if relaxed else ""
             raise ArgumentError(
-                f"the cost must return finite numbers; {bad} of {values.numel()} values{where} are "
-                "not: look for an overflow, or a logarithm of zero, in the cost"
+                f"{self.who} must return finite numbers; {bad} of {values.numel()} values{where} "
+                "are not: look for an overflow, or a logarithm of zero, in the cost"
             )
         return values
 

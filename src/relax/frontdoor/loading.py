@@ -1,0 +1,68 @@
+"""A cost from a user's file, by its name there."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from relax.errors import ArgumentError, RelaxError
+
+
+class LoadedCost:
+    """A function of a file, [rows, *latents] -> [rows]; what goes wrong in it names both.
+
+    Attributes:
+        by_rows: so that it is called with rows, whatever the leading axes are.
+        described: how messages call it.
+    """
+
+    by_rows = True
+
+    def __init__(self, function, name, path):
+        self.function, self.described = function, f"'{name}' of {path}"
+
+    def __call__(self, b):
+        try:
+            return self.function(b)
+        except RelaxError:
+            raise
+        except Exception as error:
+            raise ArgumentError(
+                f"{self.described} failed for b of shape {list(b.shape)}: {_told(error)}"
+            ) from error
+
+
+def load_cost(path, name):
+    """The function of this name in this file, as a `LoadedCost`.
+
+    Raises:
+        ArgumentError: no such file, one that cannot be run, or no such function in it.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ArgumentError(f"there is no file '{path}'; it is to hold the function '{name}'")
+    spec = importlib.util.spec_from_file_location(f"cost_of_{file.stem}", file)
+    if spec is None:
+        raise ArgumentError(f"'{path}' is not a Python file: its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(file.parent.resolve()))  # as when the file is run
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ArgumentError(f"'{path}' cannot be run: {_told(error)}") from error
+    finally:
+        sys.path.pop(0)
+    function = getattr(module, name, None)
+    if not callable(function):
+        there = [
+            key
+            for key, value in vars(module).items()
+            if callable(value) and getattr(value, "__module__", None) == module.__name__
+        ]
+        raise ArgumentError(
+            f"'{path}' has no function '{name}'; it has {', '.join(there) or 'none at all'}"
+        )
+    return LoadedCost(function, name, path)
+
+
+def _told(error):
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
