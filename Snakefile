@@ -27,6 +27,7 @@ include: "workflow/rules/theory.smk"
 include: "workflow/rules/vae.smk"
 include: "workflow/rules/rl.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/own.smk"
 include: "workflow/rules/provenance.smk"
 
 

@@ -23,7 +23,7 @@ _Validator = extend(
 
 
 # Names that results/ and figures/ use themselves.
-RESERVED = ("toy", "theory", "vae", "rl", "data", "tables", "logs", "benchmarks")
+RESERVED = ("toy", "theory", "vae", "rl", "own", "data", "tables", "logs", "benchmarks")
 
 
 def check_config(config, schema_path):
@@ -189,8 +189,11 @@ def _check_beyond_schema(config):
             f"  preset: '{config['preset']}' is a folder of the default preset; take another name"
         )
     messages += [
-        mistake for section in ("toy", "vae") for mistake in _sample_mistakes(config, section)
+        mistake
+        for section in ("toy", "vae", "own")
+        for mistake in _sample_mistakes(config, section)
     ]
+    messages += _own_mistakes(config["own"])
     tuned = config["toy"]["relaxation"]["estimators"]
     drawable = [n for n in estimator_names() if REGISTRY[n].learns and REGISTRY[n].of_z]
     messages += [
@@ -215,6 +218,16 @@ def _check_beyond_schema(config):
                 f"and {block[whole]}"
             )
     return messages
+
+
+def _own_mistakes(own):
+    """A line for each estimator that cannot take the latents of the user's own problem."""
+    kind = "categorical" if own["outcomes"] else "bernoulli"
+    latents = own["latents"] * (own["outcomes"] or 1)
+    for name in own["estimators"]:
+        if why := misfit(name, latents, kind):
+            able = estimator_names(latents, kind=kind)
+            yield f"  own.estimators: '{name}' {why}; allowed here: {', '.join(able)}"
 
 
 def _sample_mistakes(config, section):

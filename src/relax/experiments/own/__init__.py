@@ -1,0 +1,1 @@
+"""A cost of the user's own, from a file: estimators trained on it, and compared."""
