@@ -180,6 +180,20 @@ def task_tables(table, tasks):
     ]
 
 
+def own_file(wildcards):
+    """The user's file with a cost: where snakemake runs, else beside the Snakefile, as the example.
+
+    A function, so that a file that is missing stops only who asks for it.
+    """
+    file, function = config["own"]["file"], config["own"]["function"]
+    for path in (file, os.path.join(workflow.basedir, file)):
+        if os.path.isfile(path):
+            return path
+    raise WorkflowError(
+        f"own.file: there is no file '{file}'; it is to hold the function '{function}'"
+    )
+
+
 def figure_outputs(name, category, what):
     """The three files of a figure; the web report shows the svg."""
     svg = report(

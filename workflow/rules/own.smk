@@ -1,28 +1,9 @@
 # The user's own problem: estimators trained on a function of a file, and compared on it. Not among
 # what `all` makes: it is asked for by its targets, table_own and figure_own.
 OWN = config["own"]
-# As it stands, for who runs snakemake; else beside the Snakefile, as the example does.
-OWN_FILE = next(
-    (
-        path
-        for path in (OWN["file"], os.path.join(workflow.basedir, OWN["file"]))
-        if os.path.isfile(path)
-    ),
-    None,
-)
 own_tables = run_tables(
     "own", "own/{estimator}/seeds{seeds}.csv", estimator=OWN["estimators"]
 )
-
-
-def own_file(wildcards):
-    """The file with the cost, as it is asked for only where it is needed."""
-    if OWN_FILE is None:
-        raise WorkflowError(
-            f"own.file: there is no file '{OWN['file']}'; it is to hold the function "
-            f"'{OWN['function']}'"
-        )
-    return OWN_FILE
 
 
 rule train_own:
