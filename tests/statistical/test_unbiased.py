@@ -37,9 +37,10 @@ def cost(b):
     return b[..., 0] - 1.2 * b[..., 1] + b[..., 2] * (0.8 + 0.7 * b[..., 0] * b[..., 1]) - 0.4
 
 
-def accumulate(estimate, exact, kind, chunks=SAMPLES // CHUNK, latents=LATENTS):
+def accumulate(estimate, exact, kind, chunks=SAMPLES // CHUNK, latents=LATENTS, samples=1):
     """z-scores [replica, latent] of the mean of `estimate(noise)`, and the standard error."""
-    stream = NoiseStream(SEEDS, "noise", CHUNK, latents, kind, torch.float64, block=1)
+    rows = samples * CHUNK
+    stream = NoiseStream(SEEDS, "noise", rows, latents, kind, torch.float64, block=1)
     total, squares = torch.zeros_like(exact), torch.zeros_like(exact)
     with torch.no_grad():
         for chunk in range(chunks):

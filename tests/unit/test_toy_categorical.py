@@ -48,7 +48,7 @@ def test_outcomes_that_are_equally_good_count_together():
     assert state["best_probability"].item() == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("name", estimator_names(kind="categorical"))
+@pytest.mark.parametrize("name", estimator_names(section="toy", kind="categorical"))
 def test_the_table_has_the_documented_columns(name):
     run = settings(name, range(3), steps=20, record_every=8, variance_samples=50)
     table = train(run)

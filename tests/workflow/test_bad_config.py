@@ -40,7 +40,7 @@ MISTAKES = [
     (
         "{toy.surrogate.samples: 1, toy.estimators: [reinforce, rloo]}",
         "toy.surrogate.samples: 'rloo' takes 2 or more samples of a latent, not 1",
-        "with 1: exact, reinforce, concrete, rebar, relax, nvil, muprop",
+        "with 1: exact, reinforce, concrete, rebar, relax, nvil, muprop, local_expectation,",
     ),
     ("device: gpu", "device: must be one of auto, cpu, cuda; got 'gpu'"),
     ("vae.learning_rates_per_job: 0", "vae.learning_rates_per_job: must be 1 or more; got 0"),
@@ -88,6 +88,14 @@ MISTAKES = [
     ("toy.estimators: relax", "toy.estimators: must be a list; got 'relax'"),
     ("toy.estimators: []", "toy.estimators: must name at least 1; the list is empty"),
     ("toy.estimators: [rebarr]", "toy.estimators[0]: unknown estimator 'rebarr'", "rebar, relax"),
+    (
+        "toy.estimators: [vimco]",
+        "toy.estimators[0]: 'vimco' is for bound, not for here; allowed here: exact, reinforce",
+    ),
+    (
+        "vae.estimators: [rebar, disarm_tree]",
+        "vae.estimators[1]: 'disarm_tree' is for toy, not for here; allowed here: ",
+    ),
     ("toy.estimators: [relax, relax]", "toy.estimators: names something twice"),
     ("toy.estimators: [1]", "toy.estimators[0]: must be text; got 1"),
     (

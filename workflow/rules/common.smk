@@ -109,6 +109,11 @@ def learned_with(settings):
     return lambda wildcards: settings if REGISTRY[wildcards.estimator].learns else {}
 
 
+def of_kind(kind, estimators):
+    """Of these estimators those that are for latents of this kind."""
+    return [name for name in estimators if kind in REGISTRY[name].kinds]
+
+
 def surrogate_settings(section):
     """Of the surrogate's settings, those that the wildcard's estimator reads."""
     return lambda wildcards: {

@@ -4,12 +4,12 @@ toy_tables = run_tables(
     "toy",
     "toy/t{target}/{estimator}/seeds{seeds}.csv",
     target=TOY["targets"],
-    estimator=TOY["estimators"],
+    estimator=of_kind("bernoulli", TOY["estimators"]),
 )
 categorical_tables = run_tables(
     "toy",
     "toy/categorical/{estimator}/seeds{seeds}.csv",
-    estimator=TOY["estimators"],
+    estimator=of_kind("categorical", TOY["estimators"]),
 )
 relaxation_tables = run_tables(
     "toy",

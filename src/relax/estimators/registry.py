@@ -36,7 +36,7 @@ class Entry(NamedTuple):
     # alone, and only there is a state to see; bound is the multi-sample objective.
     sections: tuple[str, ...] = ("toy", "vae")
     actions: str | None = None  # in rl: "discrete", "continuous", or None for both
-    kinds: tuple[str, ...] = ("bernoulli", "categorical")  # of latents
+    kinds: tuple[str, ...] = ("bernoulli", "categorical", "ordering", "joint")  # of latents
     # K, the samples of a latent: the least number, and the step from one allowed number to the
     # next; a step of 0 allows no other. Where K is a setting, `reads` has "samples".
     samples: tuple[int, int] = (1, 0)
@@ -68,8 +68,17 @@ class Entry(NamedTuple):
 NETWORK = ("hidden", "activation", "squash", "add_relaxed_cost")
 EVERYWHERE = ("toy", "vae", "rl")
 SECTIONS = (*EVERYWHERE, "bound")
-ANY = ("bernoulli", "categorical", "gaussian")
-SEVERAL, PAIRS = (2, 1), (2, 2)  # samples: any number from two on; whole pairs
+ANY = ("bernoulli", "categorical", "ordering", "joint", "gaussian")
+BITS = ("bernoulli",)
+# Of several samples: any number from two on, or whole pairs.
+SEVERAL = {"reads": ("samples",), "samples": (2, 1), "formula": False}
+PAIRS = {"reads": ("samples",), "samples": (2, 2), "formula": False}
+STRAIGHT_THROUGH = {
+    "unbiased": False,
+    "formula": False,
+    "kinds": ("bernoulli", "categorical"),
+    "gradients": lambda samples, latents: 1,
+}
 REGISTRY = {
     "exact": Entry(
         "relax.exact.estimator",
@@ -134,8 +143,70 @@ REGISTRY = {
         actions="continuous",
         kinds=("gaussian",),
     ),
-    "rloo": Entry(
-        "relax.estimators.rloo", "RLOO", ("samples",), kinds=ANY, samples=SEVERAL, formula=False
+    "rloo": Entry("relax.estimators.rloo", "RLOO", kinds=ANY, **SEVERAL),
+    "arm": Entry("relax.estimators.arm", "ARM", kinds=BITS, **PAIRS),
+    "disarm": Entry("relax.estimators.disarm", "DisARM", kinds=BITS, **PAIRS),
+    "arms": Entry("relax.estimators.arms", "ARMS", kinds=BITS, **SEVERAL),
+    "double_cv": Entry(
+        "relax.estimators.double_cv",
+        "Double CV",
+        learns=True,
+        of_z=False,
+        kinds=("bernoulli", "categorical"),
+        gradients=lambda samples, latents: samples,
+        **SEVERAL,
+    ),
+    "rodeo": Entry(
+        "relax.estimators.rodeo",
+        "RODEO",
+        learns=True,
+        of_z=False,
+        kinds=BITS,
+        gradients=lambda samples, latents: samples,
+        **SEVERAL,
+    ),
+    "local_expectation": Entry(
+        "relax.estimators.local_expectation",
+        "local expectation",
+        kinds=BITS,
+        evaluations=lambda samples, latents: latents + 1,
+        formula=False,
+    ),
+    "bitflip": Entry(
+        "relax.estimators.bitflip",
+        "bit flip",
+        kinds=BITS,
+        evaluations=lambda samples, latents: 2,
+        formula=False,
+    ),
+    "vimco": Entry("relax.estimators.vimco", "VIMCO", sections=("bound",), kinds=ANY, **SEVERAL),
+    "straight_through": Entry(
+        "relax.estimators.straight_through", "straight-through (biased)", **STRAIGHT_THROUGH
+    ),
+    "st_gumbel": Entry(
+        "relax.estimators.st_gumbel", "ST-Gumbel (biased)", ("temperature",), **STRAIGHT_THROUGH
+    ),
+    "gumbel_rao": Entry(
+        "relax.estimators.gumbel_rao",
+        "Gumbel-Rao (biased)",
+        ("temperature", "draws"),
+        **STRAIGHT_THROUGH,
+    ),
+    "reinmax": Entry("relax.estimators.reinmax", "ReinMax (biased)", **STRAIGHT_THROUGH),
+    "disarm_tree": Entry(
+        "relax.estimators.disarm_tree",
+        "DisARM-Tree",
+        sections=("toy",),
+        kinds=("categorical",),
+        **PAIRS,
+    ),
+    "disarm_iw": Entry(
+        "relax.estimators.disarm_iw",
+        "DisARM-IW",
+        sections=("bound",),
+        kinds=BITS,
+        evaluations=lambda samples, latents: 2 * samples,
+        **SEVERAL,
     ),
 }
 
@@ -146,7 +217,7 @@ def estimator_names(latents=1, section="vae", kind=None, samples=None, different
     Args:
         latents: how many latents they must handle.
         section: "toy", "vae", "rl" or "bound": where in the configuration they are to be named.
-        kind: "bernoulli", "categorical" or "gaussian": what the latents are; None: any of them.
+        kind: "bernoulli", "categorical", ...: `kind` of the relaxation; None: any of them.
         samples: K, how many samples of a latent there are; None: as many as each takes.
         differentiable: whether the cost can be differentiated in b.
 
@@ -182,13 +253,13 @@ def misfit(name, latents=1, kind=None, samples=None, differentiable=True):
 
 
 def calls(name, samples=1, latents=1, noise="coupled", add_relaxed_cost=True):
-    """How often one estimate calls the cost, as `Calls`.
+    """How often one estimate calls the cost, as `Calls`; of several samples K are given.
 
     A relaxed value counts as an evaluation with its gradient; with independent noise there are two
     of them, at z and at z~. (Learning φ asks for second derivatives there besides.)
     """
-    entry = REGISTRY[name]
-    relaxed = 0
+    entry, relaxed = REGISTRY[name], 0
+    samples = samples if entry.samples[1] else entry.samples[0]
     if entry.relaxed and (entry.relaxed != "added" or add_relaxed_cost):
         relaxed = 2 if noise == "independent" and "scale" in entry.reads and entry.of_z else 1
     evaluations, gradients = entry.evaluations(samples, latents), entry.gradients(samples, latents)

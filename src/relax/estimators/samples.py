@@ -69,9 +69,17 @@ def others_mean(values):
 def value_and_gradient(cost, b):
     """f(b) [replica, row], with the graph that the cost gives it, and ∂f/∂b at the hard b.
 
+    A cost may have a method of its own for that, `hard_gradient(b)`. In inference mode the tape
+    runs all the same.
+
     Raises:
         ArgumentError: the cost does not say how it depends on b.
     """
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False), torch.no_grad():
+            return value_and_gradient(cost, b.clone())
+    if hasattr(cost, "hard_gradient"):
+        return cost.hard_gradient(b)
     graph = torch.is_grad_enabled()
     with torch.enable_grad():
         b = b.detach().requires_grad_()

@@ -16,6 +16,8 @@ class Joint(Relaxation):
         parts: pairs (relaxation, number of latents), in the order in which they stand.
     """
 
+    kind = "joint"
+
     def __init__(self, *parts):
         self.parts, self.widths = zip(*parts, strict=True)
 

@@ -27,6 +27,8 @@ class PlackettLuce(Relaxation):
     diagonal of the derivative, and `correction` has the rest.
     """
 
+    kind = "ordering"
+
     def sample(self, logits, u):
         """z = ℓ - log(-log u). Its derivative in ℓ is 1."""
         return logits - torch.log(-torch.log(u))

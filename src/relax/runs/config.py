@@ -34,6 +34,7 @@ def check_config(config, schema_path):
     """
     known = {
         "estimator": estimator_names(),
+        "toy estimator": estimator_names(section="toy"),
         "policy estimator": estimator_names(section="rl"),
         "data set": data_set_names(config),
         "task": _environments(config),
@@ -143,7 +144,11 @@ def _explain(error, known):
         case "enum":
             return f"  {key}: must be one of {', '.join(map(str, wants))}; got {value}"
         case "format":
-            return f"  {key}: unknown {wants} {value}; there are: {', '.join(known[wants])}"
+            allowed = ", ".join(known[wants])
+            if wants.endswith("estimator") and error.instance in REGISTRY:
+                sections = ", ".join(REGISTRY[error.instance].sections)
+                return f"  {key}: {value} is for {sections}, not for here; allowed here: {allowed}"
+            return f"  {key}: unknown {wants.removeprefix('toy ')} {value}; there are: {allowed}"
         case "minimum":
             return f"  {key}: must be {wants} or more; got {value}"
         case "maximum":

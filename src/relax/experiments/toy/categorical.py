@@ -33,7 +33,7 @@ class CategoricalSettings(RunSettings):
 class CostTable:
     """The categorical toy as a `problem` (see `relax.experiments.toy.problem.RunSettings`)."""
 
-    relaxation = CATEGORICAL
+    relaxation, by_quadrature = CATEGORICAL, ()
 
     def __init__(self, costs):
         self.costs = torch.tensor(costs, dtype=torch.float64)

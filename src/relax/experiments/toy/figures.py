@@ -28,19 +28,21 @@ def _outcomes(categorical):
     return f"one choice among {categorical.outcomes.iloc[0]}"
 
 
-def _start(toy):
+def _start(toy, categorical):
     targets = sorted(toy.target.unique())
     figure, axes = new_figure(len(targets) + 1, 2)
-    return figure, axes[:-1], axes[-1], targets, ordered(toy.estimator)
+    return figure, axes[:-1], axes[-1], targets, ordered([*toy.estimator, *categorical.estimator])
 
 
 def _draw_runs(axes, table, y, estimators):
-    """Column `y` against step, a curve an estimator; their handles."""
-    handles = []
+    """Column `y` against step, a curve an estimator that has any; their handles by name."""
+    handles = {}
     for name in estimators:
+        if not (table.estimator == name).any():
+            continue
         # The exact gradient is the reference: on top, so that it is seen where curves meet.
         front = {"zorder": 5} if name == "exact" else {}
-        handles.append(draw_band(axes, table[table.estimator == name], y, name, **front))
+        handles[name] = draw_band(axes, table[table.estimator == name], y, name, **front)
     axes.set(xlabel="step", xlim=(0, table.step.max()))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     return handles
@@ -53,7 +55,7 @@ def fig1_toy_training(toy, categorical):
         toy: rows of `results/toy/t*/*/seeds*.csv`.
         categorical: rows of `results/toy/categorical/*/seeds*.csv`.
     """
-    figure, axes, below, targets, estimators = _start(toy)
+    figure, axes, below, targets, estimators = _start(toy, categorical)
     for row, target in zip(axes, targets, strict=True):
         runs = toy[toy.target == target]
         handles = _draw_runs(row[0], runs, "loss", estimators)
@@ -62,12 +64,13 @@ def fig1_toy_training(toy, categorical):
         _draw_runs(row[1], runs, "theta", estimators)
         row[1].set(ylabel=r"$\theta$", title=rf"$\theta$, $t={target:g}$")
         row[1].set_ylim(bottom=-0.02)
-    _draw_runs(below[0], categorical, "loss", estimators)
+    handles |= _draw_runs(below[0], categorical, "loss", estimators)
     below[0].set(ylabel="expected loss $E[f(b)]$", title=f"loss, {_outcomes(categorical)}")
     _draw_runs(below[1], categorical, "best_probability", estimators)
     below[1].set(ylabel="probability", title=f"best outcome, {_outcomes(categorical)}")
     below[1].set_ylim(0, 1.02)
     title = "Toy problem: training (lines: median over seeds; bands: quartiles)"
+    handles = [handles[name] for name in estimators]
     return finish(figure, title, handles, _scale(toy, categorical))
 
 
@@ -81,11 +84,13 @@ def fig2_toy_variance_relaxation(toy, relaxation, categorical):
         relaxation: rows of `results/toy/t*/*/relaxation_seeds*.csv`.
         categorical: rows of `results/toy/categorical/*/seeds*.csv`.
     """
-    figure, axes, below, targets, estimators = _start(toy)
+    figure, axes, below, targets, estimators = _start(toy, categorical)
     estimators = [name for name in estimators if name != "exact"]  # its variance is zero
     theta = relaxation.theta.iloc[0]
     toy = toy.assign(
-        exact=log_variance(toy.exact_variance), measured=log_variance(toy.gradient_variance)
+        # Of several samples there is no quadrature.
+        exact=log_variance(toy.exact_variance.fillna(toy.gradient_variance)),
+        measured=log_variance(toy.gradient_variance),
     )
     for row, target in zip(axes, targets, strict=True):
         runs = toy[toy.target == target]
@@ -103,7 +108,8 @@ def fig2_toy_variance_relaxation(toy, relaxation, categorical):
             xlim=(0, 1),
         )
         _enlarge_step(row[1], curves, theta)
-    _draw_categorical_variance(below, categorical, estimators)
+    handles |= _draw_categorical_variance(below, categorical, estimators)
+    handles = [handles[name] for name in estimators]
     title = (
         "Toy problem: gradient variance and learned relaxations\n"
         "left: line = quadrature, dots = fresh samples (last row: samples only)\n"
@@ -132,13 +138,14 @@ def _draw_categorical_variance(axes, categorical, estimators):
 
     On the right estimators are compared where they have come equally far: medians of both. The
     axis is logarithmic and runs down, so that time runs to the right, as it does on the left.
+    Returns the handles by name.
     """
     runs = categorical.assign(
         measured=log_variance(categorical.gradient_variance),
         wrong=1 - categorical.best_probability,
     )
-    _draw_runs(axes[0], runs, "measured", estimators)
-    for name in estimators:
+    handles = _draw_runs(axes[0], runs, "measured", estimators)
+    for name in handles:
         own = runs[runs.estimator == name].groupby("step")
         axes[1].plot(own.wrong.median(), own.measured.median(), **estimator_look(name))
     which = _outcomes(categorical)
@@ -151,6 +158,7 @@ def _draw_categorical_variance(axes, categorical, estimators):
     )
     axes[1].xaxis.set_major_formatter("{x:g}")
     axes[1].invert_xaxis()
+    return handles
 
 
 def _draw_relaxations(axes, curves, theta):

@@ -40,6 +40,7 @@ class RunSettings:
         cost(b)                f: [replica, batch, latent] -> [replica, batch]
         state(logits)          what is recorded of θ, by column: [replica] each
         exact(...)             what is known of the variance without sampling, by column
+        by_quadrature          those columns
     """
 
     estimator: str
@@ -82,7 +83,7 @@ def expected_loss(theta, target):
 class SquaredDistance:
     """The draft's toy as a `problem` (see `RunSettings`)."""
 
-    relaxation, latents = BERNOULLI, 1
+    relaxation, latents, by_quadrature = BERNOULLI, 1, ("exact_variance",)
 
     def __init__(self, target):
         self.target, self.cost = target, squared_distance(target)
@@ -106,7 +107,8 @@ def train(settings, log=None):
     Columns: estimator, the problem's labels, noise, seed, step, the problem's state,
     gradient_variance (over fresh samples at the current θ and φ, summed over the logits), and what
     the problem knows exactly. For the draft's toy: estimator, target, noise, seed, step, theta,
-    loss (the expected loss at θ), gradient_variance, exact_variance (by quadrature).
+    loss (the expected loss at θ), gradient_variance, exact_variance (by quadrature; empty for an
+    estimator of several samples).
 
     Raises:
         NonFiniteError: a cost or gradient stopped being finite.
@@ -142,6 +144,7 @@ def train(settings, log=None):
             exact = problem.exact(*known) if samples == 1 else {}
         columns = {**state, "gradient_variance": measured, **exact}
         check_finite(step=step, **columns, **who)
+        columns = dict.fromkeys((*columns, *problem.by_quadrature), np.nan) | columns
         rows.append(pd.DataFrame({"seed": list(seeds), "step": step, **columns}))
         return ", ".join(f"{name} {value.mean():.5f}" for name, value in state.items())
 

@@ -135,15 +135,32 @@ class LayerCost:
         The decoder's gradient is that of the lowest layer's f, which is the same number: for the
         layers above it the model counts as constant.
         """
-        with torch.set_grad_enabled(
-            torch.is_grad_enabled() and (self.spent is None or b.requires_grad)
-        ):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.spent is None):
             total = self._error(b) + self._linear(b)
             total = total if self.spent is None else total + widen(self.spent, b.shape[1])
             if self.noise:
                 self.last = b, total.detach()
                 total = total + self._above(b, self.noise, BERNOULLI.hard_sample)
         return total
+
+    def hard_gradient(self, b):
+        """f(b), and its slope there at fixed uniforms; what lies above b counts in both."""
+        learns = torch.is_grad_enabled() and self.spent is None
+        with torch.enable_grad():
+            leaf = b.detach().requires_grad_()
+            f = self._error(leaf) + self._linear(leaf)
+            (slope,) = torch.autograd.grad(f.sum(), leaf, retain_graph=learns)
+            if self.noise:
+                # On a tape of its own: f's own leads to the decoders, and to nothing else.
+                rest = self._above(leaf, self.noise, BERNOULLI.hard_sample)
+                slope = slope + torch.autograd.grad(rest.sum(), leaf)[0]
+        f = f if learns else f.detach()
+        f = f if self.spent is None else f + widen(self.spent, b.shape[1])
+        if self.noise:
+            self.last = b, f.detach()
+            with torch.set_grad_enabled(learns):
+                f = f + self._above(b, self.noise, BERNOULLI.hard_sample)
+        return f, slope
 
     def expect(self, b):
         """f(b) will be asked for: it can go with the first relaxed value, in the same products."""
@@ -243,7 +260,7 @@ class LayerCost:
             relaxed = value.requires_grad
             with torch.set_grad_enabled(relaxed):
                 logits = model.encode(layer, value)
-            below, value = value, draw(logits, widen(u, logits.shape[1]))
+            below, value = value, draw(logits, widen(u[:, : logits.shape[1]], logits.shape[1]))
             factor = logits - prior if layer == top else logits
             # One sum over all that is added up: the tape is taken through it twice.
             terms = value * factor - softplus(logits)

@@ -1,0 +1,43 @@
+"""Gumbel-Rao (Paulus et al., 2021), biased: straight-through Gumbel, averaged over z given b.
+
+    g = mean_k J(y_k)ᵀ∇f(b) / λ,      y_k = relaxed z_k,   z_k drawn given b
+
+Forwards the sample is hard, backwards it is the relaxed one, σ(z/λ) or softmax(z/λ), at a fixed
+temperature. ∇f(b) depends on b alone, so the mean over k is the conditional expectation: the same
+mean as with one draw, and less variance. f is evaluated once, whatever K is.
+
+**One draw is straight-through Gumbel** (ST-Gumbel; Jang et al., 2017): z itself is a draw given b.
+"""
+
+import torch
+
+from relax.estimators.concrete import fixed_relaxation
+from relax.estimators.formula import Estimate, Estimator
+from relax.estimators.samples import by_sample, value_and_gradient, widen
+from relax.relaxations.bernoulli import BERNOULLI
+
+
+def rao_blackwellised_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+    """The estimate above; arguments as in `formula.control_variate_estimate`, K rows an image.
+
+    The first row of noise gives z and b; each other one a draw of z given b.
+    """
+    logits, batch = logits.detach(), logits.shape[1]
+    u, more = noise.u[:, :batch], noise.u[:, batch:]
+    z = relaxation.sample(logits, u)
+    b = relaxation.threshold(z)
+    f, slope = value_and_gradient(cost, b)
+    rows = noise.u.shape[1]
+    if more.shape[1]:
+        wide = (widen(each, more.shape[1]) for each in (logits, b))
+        z = torch.cat([z, relaxation.sample_given(*wide, more)[0]], 1)
+    _, to_z = surrogate.temperature.relaxed(z)
+    gradient = relaxation.pull_back(widen(logits, rows), z, to_z(widen(slope, rows)))
+    return Estimate(b, f, by_sample(gradient, batch).mean(1))
+
+
+ESTIMATOR = Estimator(
+    estimate=rao_blackwellised_estimate,
+    surrogate=fixed_relaxation,
+    samples=lambda spec: spec.draws,
+)

@@ -1,0 +1,21 @@
+"""Straight-through (Bengio et al., 2013), biased: as if f's gradient were the same at b and θ.
+
+    g = ∂θ·∇f(b):  θ(1 - θ) ∇f(b) of Bernoulli latents, θ ⊙ (∇f - θ·∇f) of a categorical one
+
+Exact where f is linear. ReinMax (`reinmax.py`) is exact where f is quadratic.
+"""
+
+from relax.estimators.formula import Estimate, Estimator
+from relax.estimators.samples import value_and_gradient
+from relax.relaxations.bernoulli import BERNOULLI
+
+
+def straight_through_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+    """The estimate above; arguments as in `formula.control_variate_estimate`."""
+    logits = logits.detach()
+    b = relaxation.hard_sample(logits, noise.u)
+    f, slope = value_and_gradient(cost, b)
+    return Estimate(b, f, relaxation.pull_back_mean(relaxation.mean(logits), slope))
+
+
+ESTIMATOR = Estimator(estimate=straight_through_estimate)
