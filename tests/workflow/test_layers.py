@@ -127,7 +127,7 @@ def test_figures_summaries_and_claims_never_import_torch():
 
 def test_what_the_snakefile_imports_is_light():
     """Every job parses the Snakefile again: nothing heavy may load with it."""
-    files = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+    files = [ROOT / "workflow" / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
     found = {
         name
         for path in files

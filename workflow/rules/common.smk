@@ -1,16 +1,13 @@
 # What the other files here share. Light imports only: every job parses this again.
 from relax.runs.config import check_config, check_keys_stand_once, settle
 from relax.data.datasets import data_sets, preparation
-from relax.errors import ConfigError
 from relax.estimators.registry import REGISTRY, estimator_names
 from relax.data.pins import pin_of
 from relax.runs.sources import code_of, versions
 
 try:
     check_keys_stand_once(workflow.configfiles)
-    check_config(
-        config, os.path.join(workflow.basedir, "workflow/schemas/config.schema.yaml")
-    )
+    check_config(config, os.path.join(PROJECT, "workflow/schemas/config.schema.yaml"))
 except ConfigError as error:
     raise WorkflowError(str(error))
 settle(config)
