@@ -188,7 +188,7 @@ def own_file(wildcards):
     A function, so that a file that is missing stops only who asks for it.
     """
     file, function = config["own"]["file"], config["own"]["function"]
-    for path in (file, os.path.join(workflow.basedir, file)):
+    for path in (file, os.path.join(PROJECT, file)):
         if os.path.isfile(path):
             return path
     raise WorkflowError(
