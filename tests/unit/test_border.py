@@ -9,46 +9,24 @@ from dataclasses import replace
 
 import pytest
 import torch
+from unit.border import (
+    BATCH,
+    CATEGORICAL,
+    KINDS,
+    LATENTS,
+    NAMES,
+    SAMPLED,
+    SEEDS,
+    SPEC,
+    cost,
+    default_logits,
+    estimate,
+    in_phi,
+)
 
 import relax
-from relax import Bernoulli, Categorical, Gaussian, Noise, NoiseStream, SurrogateSpec, uniform_noise
+from relax import Bernoulli, Categorical, Gaussian, Noise, NoiseStream, uniform_noise
 from relax.errors import ArgumentError, ConfigError, NonFiniteError
-
-SEEDS, BATCH, LATENTS = [0, 1], 6, 3
-SPEC = SurrogateSpec(latents=LATENTS, hidden=(5,), add_relaxed_cost=True, temperature=0.7)
-CATEGORICAL = Categorical()
-NAMES = relax.estimator_names(kind="bernoulli")
-SAMPLED = [name for name in NAMES if name != "exact"]
-KINDS = ("independent", "coupled")
-
-
-def cost(b):
-    """[replica, batch, latent] -> [replica, batch], smooth."""
-    w = torch.linspace(-1.5, 1, b.shape[-1], dtype=b.dtype)
-    return torch.sin(2 * (b * w).sum(-1)) + (b * b * w.flip(-1)).sum(-1) + 0.5
-
-
-def estimate(name, cost=cost, logits=None, noise=None, spec=SPEC, kind="coupled"):
-    """An estimate, and its surrogate; by default of fixed logits and noise."""
-    estimator = relax.load_estimator(name)
-    surrogate = estimator.surrogate(spec, relax.parameter_generators(SEEDS))
-    logits = default_logits(spec) if logits is None else logits
-    if noise is None:
-        rows = estimator.samples(spec) * logits.shape[1]
-        u, v = uniform_noise(SEEDS, "noise", 0, (2, rows, spec.latents)).unbind(1)
-        noise = Noise(u, v if kind == "independent" else None)
-    made = estimator.estimate(surrogate, cost, logits, noise, relaxation=spec.relaxation)
-    return made, surrogate, estimator
-
-
-def default_logits(spec=SPEC):
-    return 3 * (uniform_noise(SEEDS, "noise", 1, (BATCH, spec.latents)) - 0.5)
-
-
-def in_phi(made, surrogate, estimator):
-    """The gradient of the estimator's objective in φ."""
-    parameters = surrogate.learned_parameters()
-    return torch.autograd.grad(estimator.objective(made).sum(), parameters) if parameters else ()
 
 
 def batch_mean(b):
@@ -121,91 +99,6 @@ def test_a_cost_of_another_float_type_is_taken_in_that_of_the_logits():
     expected, _, _ = estimate("relax", kind="independent")
     assert made.gradient.dtype == torch.float64
     torch.testing.assert_close(made.gradient, expected.gradient, rtol=1e-4, atol=1e-5)
-
-
-# Logits with certainties, and for each the same problem without them: the columns that are left.
-CERTAIN = {
-    "masked": (replace(SPEC, latents=5, relaxation=CATEGORICAL), (1, 3), -torch.inf),
-    "masked in one of two": (
-        replace(SPEC, latents=6, relaxation=Categorical(variables=2)),
-        (1, 5),
-        -torch.inf,
-    ),
-    "probability 0": (replace(SPEC, latents=4), (0,), -torch.inf),
-    "probability 1": (replace(SPEC, latents=4), (2,), torch.inf),
-}
-
-
-def certain_problem(case):
-    spec, places, value = CERTAIN[case]
-    logits = default_logits(spec).clone()
-    logits[..., places] = value
-    return spec, logits, list(places)
-
-
-@pytest.mark.parametrize("squash", [True, False])
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("case", CERTAIN)
-@pytest.mark.parametrize("name", NAMES)
-def test_certainties_stay_finite_and_get_no_gradient(name, case, kind, squash):
-    spec, logits, places = certain_problem(case)
-    if spec.relaxation.kind not in relax.estimators.registry.REGISTRY[name].kinds:
-        pytest.skip(f"{name} is not for {spec.relaxation.kind} latents")
-    spec = replace(spec, squash=squash)
-    parts = estimate(name, logits=logits, spec=spec, kind=kind)
-    made = parts[0]
-    assert torch.isfinite(made.gradient).all()
-    assert (made.gradient[..., places] == 0).all()
-    assert (made.gradient.abs().sum((1, 2)) > 1e-6).all()
-    assert (made.sample[..., places] == (1 if case == "probability 1" else 0)).all()
-    for gradient in in_phi(*parts):
-        assert torch.isfinite(gradient).all()
-
-
-@pytest.mark.parametrize("case", CERTAIN)
-def test_the_rest_is_as_if_certainties_were_not_there(case):
-    """Entropy, log p, and the exact gradient, where f is never asked at a masked outcome."""
-    spec, logits, places = certain_problem(case)
-    relaxation = spec.relaxation
-    b, _, _ = estimate("reinforce", logits=logits, spec=spec)
-    entropy = relaxation.entropy(logits)
-    near = logits.clamp(-60, 60)
-    torch.testing.assert_close(entropy, relaxation.entropy(near))
-    torch.testing.assert_close(
-        relaxation.log_prob(logits, b.sample), relaxation.log_prob(near, b.sample)
-    )
-    forbidden = 0.0 if case == "probability 1" else 1.0
-
-    def nan_where_never_drawn(b):
-        return torch.where((b[..., places] == forbidden).any(-1), torch.nan, cost(b))
-
-    found = relax.enumerate_gradient(nan_where_never_drawn, logits, relaxation)
-    torch.testing.assert_close(found, relax.enumerate_gradient(cost, near, relaxation))
-    assert (found[..., places] == 0).all()
-
-
-def test_entropy_of_a_masked_pair_is_log_2():
-    logits = torch.tensor([[[0.3, 0.3, -torch.inf]]], dtype=torch.float64)
-    assert CATEGORICAL.entropy(logits).item() == pytest.approx(torch.tensor(2.0).log().item())
-    certain = torch.tensor([[[torch.inf, -torch.inf]]], dtype=torch.float64)
-    assert Bernoulli().entropy(certain).item() == 0
-
-
-def test_a_masked_estimate_is_unbiased():
-    """Against enumeration over the outcomes that are left; the seed is fixed, 4.5 errors."""
-    spec, logits, places = certain_problem("masked")
-    logits = logits[:, :1]
-    rows = 40_000
-    u, v = uniform_noise(SEEDS, "noise", 3, (2, rows, spec.latents)).unbind(1)
-    exact = relax.enumerate_gradient(cost, logits, CATEGORICAL).squeeze(1)
-    left = [i for i in range(spec.latents) if i not in places]
-    for noise in (Noise(u, v), Noise(u)):
-        made, _, _ = estimate("relax", logits=logits.expand(-1, rows, -1), noise=noise, spec=spec)
-        moments = relax.sample_moments(made.gradient.detach())
-        errors = (moments.variance / rows).sqrt()[:, left]
-        z = (moments.mean - exact)[:, left] / errors
-        assert (z.abs() < 4.5).all()
-        assert (((moments.mean * 0.9) - exact)[:, left] / errors).abs().max() > 4.5  # its power
 
 
 def test_logits_that_are_no_parameters_are_refused():
@@ -428,44 +321,3 @@ def test_second_derivatives_are_refused_in_one_sentence():
     objective = relax.variance_objective(made.gradient).sum()
     with pytest.raises(ArgumentError, match=r"second derivatives .* not supported"):
         torch.autograd.grad(objective, surrogate.learned_parameters(), create_graph=True)
-
-
-def test_the_tail_of_very_many_outcomes_is_drawn():
-    """One outcome against 262,144 that share 3e-4: float32 noise ends before they come.
-
-    Of the many only the one with the largest Gumbel counts: its u is that of the maximum of as many
-    uniforms, q^(1/262144), for q spread evenly over (0, 1). The logits are float32.
-    """
-    many, share, rows = 2**18, 3e-4, 400_000
-    theta = torch.tensor([1 - share, share / many], dtype=torch.float64)
-    logits = theta.log().float().expand(1, rows, 2)
-    q = (torch.arange(rows, dtype=torch.float64) + 0.5) / rows
-    first = uniform_noise([3], "noise", 0, (rows,))
-    u = torch.stack([first[0], q ** (1 / many)], -1).unsqueeze(0)
-
-    def drawn(u):
-        noise = Noise(u)
-        spec = replace(SPEC, latents=2, dtype=torch.float32, relaxation=CATEGORICAL)
-        reinforce = relax.load_estimator("reinforce")
-        made = reinforce.estimate(
-            reinforce.surrogate(spec, []), cost, logits, noise, relaxation=CATEGORICAL
-        )
-        assert made.gradient.dtype == torch.float32
-        return made.sample[..., 1].sum().item()
-
-    expected = share * rows
-    assert abs(drawn(u) - expected) < 4 * expected**0.5
-    assert drawn(u.float()) == 0  # negative control: what uniforms of 24 bits give
-    assert (
-        NoiseStream([0], "noise", 1, 2, "coupled", CATEGORICAL.noise_type(torch.float32))(0).u.dtype
-        == torch.float64
-    )
-
-
-def test_as_many_outcomes_at_once_give_finite_numbers():
-    wide = 2**18 + 1
-    spec = replace(SPEC, latents=wide, hidden=(2,), dtype=torch.float32, relaxation=CATEGORICAL)
-    u = uniform_noise(SEEDS, "noise", 0, (1, wide))
-    parts = estimate("relax", logits=torch.zeros(2, 1, wide), noise=Noise(u), spec=spec)
-    assert torch.isfinite(parts[0].gradient).all()
-    assert (parts[0].sample.sum(-1) == 1).all()
