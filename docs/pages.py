@@ -46,6 +46,9 @@ SUMMARIES = {
     "vae": "vae.summary",
     "midtraining": "vae.midtraining_summary",
     "rl": "control.summary",
+    "published": "vae.published_summary",
+    "runs": "archive.summary",
+    "rates": "archive.rates_summary",
 }
 SHORT = 12  # digits of a commit
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "config.yaml", "workflow", "src", "envs", "examples")
+PARTS = ("Snakefile", "config.yaml", "workflow", "src", "envs", "examples", "archive")
 TINY = Path(__file__).with_name("tiny.yaml")
 
 # What tiny.yaml runs.

@@ -3,6 +3,7 @@ from relax.runs.config import check_config, check_keys_stand_once, settle
 from relax.data.datasets import data_sets, preparation
 from relax.estimators.registry import REGISTRY, estimator_names
 from relax.data.pins import pin_of
+from relax.runs.archives import files_of, find_packed, tables_of
 from relax.runs.sources import code_of, versions
 
 try:
@@ -20,6 +21,16 @@ FIGURES = f"figures/{SUBFOLDER}".rstrip("/")
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 DATA_SETS = data_sets(config)
+try:
+    PLACES = [os.getcwd(), os.path.join(PROJECT, "archive")]
+    PACKED, TRIED = (
+        find_packed(config["archive"][key], PLACES, f"archive.{key}")
+        for key in ("runs", "tried")
+    )
+    PACKED_TABLES = {name for folder in PACKED for name in tables_of(folder)}
+    PACKED_FILES = [file for folder in (*PACKED, *TRIED) for file in files_of(folder)]
+except (ConfigError, DataError) as error:
+    raise WorkflowError(str(error))
 VAE_RUN = "vae/{dataset}/{model}/{estimator}/lr{learning_rate}/seeds{first}-{last}"
 
 
@@ -124,8 +135,28 @@ def run_tables(section, path, **wildcards):
     return expand(f"{RESULTS}/{path}", seeds=seed_ranges(section), **wildcards)
 
 
+def unpacked(name):
+    """The path of a table of the packed runs, stacked (rules/archive.smk)."""
+    return f"{RESULTS}/unpacked/{name}.csv"
+
+
+UNPACKED = [unpacked(name) for name in sorted(PACKED_TABLES)]
+
+
+def from_packed(made):
+    """Of outputs of figures' and tables' rules, those that read packed tables and nothing else."""
+    readers = {str(rule.output[0]): rule for rule in workflow.rules if rule.output}
+    return [
+        output
+        for output in made
+        if {*map(str, readers[str(output[0])].input)} <= {*UNPACKED}
+    ]
+
+
 def vae_tables(name, estimators):
-    """Paths of this table of every VAE run of these estimators."""
+    """Paths of this table of every VAE run of these estimators; or of the packed runs."""
+    if PACKED:
+        return [unpacked(name)]
     return run_tables(
         "vae",
         f"vae/{{dataset}}/{{model}}/{{estimator}}/lr{{lr}}/seeds{{seeds}}/{name}.csv",
@@ -173,7 +204,9 @@ def policy_runs(task):
 
 
 def task_tables(table, tasks):
-    """Paths of this table of every run of these tasks."""
+    """Paths of this table of every run of these tasks; or of the packed runs."""
+    if PACKED:
+        return [unpacked({"training": "policies"}.get(table, table))]
     return [
         f"{RESULTS}/rl/{task}/{name}/lr{rate}/c{own}/seeds{seeds}/{table}.csv"
         for task in tasks

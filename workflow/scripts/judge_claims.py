@@ -10,7 +10,8 @@ from relax.runs.tables import read_named, read_tables, write_markdown, write_tab
 def main(snakemake):
     with job(snakemake.log[0]):
         tables = read_named(snakemake.input, snakemake.params.joined, without=["theory"])
-        tables |= {Path(path).stem: read_tables(path) for path in snakemake.input.theory}
+        theory = snakemake.input.get("theory", [])  # packed runs have none
+        tables |= {Path(path).stem: read_tables(path) for path in theory}
         table = judge_claims(tables, snakemake.params.experiments)
         write_table(table, snakemake.output.csv)
         write_markdown(for_people(table), snakemake.output.md)

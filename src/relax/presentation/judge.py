@@ -114,8 +114,10 @@ def with_others(table, expected, excluded):
 def run_scale(rows, *more):
     """How much data is behind rows of a training table."""
     noise = " and ".join(sorted(rows.noise.unique()))
-    parts = [count(rows.seed.nunique(), "seed"), count(int(rows.step.max()), "step")]
-    return ", ".join([*parts, f"{noise} noise", *more])
+    steps = count(int(rows.step.max()), "step")
+    if "planned" in rows and rows.step.max() < rows.planned.max():  # of packed runs
+        steps += f" of {int(rows.planned.max()):,}, unfinished"
+    return ", ".join([count(rows.seed.nunique(), "seed"), steps, f"{noise} noise", *more])
 
 
 def grid_scale(rows, **names):

@@ -3,7 +3,9 @@
 They are of the published models, data sets and environments; for others there are none.
 """
 
-NEVER = float("inf")  # epochs of a run that does not get there
+import math
+
+NEVER = math.inf  # epochs of a run that does not get there
 
 
 def _by_estimator(names, numbers):
@@ -69,3 +71,13 @@ EPISODES_TO_SOLVE = {
     ("InvertedPendulum", "a2c"): (6243, 164),
     ("InvertedPendulum", "lax"): (2067, 412),
 }
+
+
+def problem_of(dataset):
+    """The data set of a name; that of a packed run may have the run behind it, in parentheses."""
+    return dataset.partition(" (")[0]
+
+
+def published_of(numbers, key):
+    """The published number of (data set, model, estimator); NaN where there is none."""
+    return numbers.get((problem_of(key[0]), *key[1:]), math.nan)

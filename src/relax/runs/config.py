@@ -23,7 +23,7 @@ _Validator = extend(
 
 
 # Names that results/ and figures/ use themselves.
-RESERVED = ("toy", "theory", "vae", "rl", "own", "data", "tables", "logs", "benchmarks")
+RESERVED = ("toy", "theory", "vae", "rl", "own", "data", "tables", "unpacked", "logs", "benchmarks")
 
 
 def check_config(config, schema_path):

@@ -36,13 +36,23 @@ def provenance(config, results, made):
     jobs = benchmarks(Path(results), made)
     topics = {
         "code": code(PACKAGE.parents[1]),
-        "package": {"python": python_version()} | {name: version_of(name) for name in PACKAGES},
-        "config": dict(_leaves(config)),
+        "package": packages(),
+        "config": dict(leaves(config)),
         "machine": _machines(Path(results) / "logs", jobs),
         "seconds": jobs | {"all jobs": f"{sum(map(float, jobs.values())):.1f}"},
     }
+    return tidy(topics)
+
+
+def tidy(topics):
+    """The table of {topic: {item: value}}."""
     rows = [(topic, item, v) for topic, items in topics.items() for item, v in items.items()]
     return pd.DataFrame(rows, columns=["topic", "item", "value"])
+
+
+def packages():
+    """{name: installed version} of Python and of what the project uses directly."""
+    return {"python": python_version()} | {name: version_of(name) for name in PACKAGES}
 
 
 def code(root):
@@ -97,20 +107,21 @@ def _earlier(log):
 
 def _machines(logs, jobs):
     """How many of these jobs each machine ran, by what their logs say."""
-    count = Counter(_machine_of(logs / f"{job}.log") for job in jobs)
+    count = Counter(machine_of(logs / f"{job}.log") for job in jobs)
     return {machine: f"{number} jobs" for machine, number in count.most_common()}
 
 
-def _machine_of(log):
+def machine_of(log):
+    """The machine that a job's log names."""
     first = log.read_text(encoding="utf-8").partition("\n")[0] if log.exists() else ""
     return first.removeprefix(MACHINE) if first.startswith(MACHINE) else "unknown"
 
 
-def _leaves(block, path=()):
+def leaves(block, path=()):
     """Every key, in full, with its value as a line of YAML."""
     for name, value in block.items():
         if isinstance(value, dict) and value:
-            yield from _leaves(value, (*path, name))
+            yield from leaves(value, (*path, name))
         else:
             # ~ is YAML's null; the word would be read from a CSV as a missing value.
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

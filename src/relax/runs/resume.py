@@ -14,6 +14,7 @@ import errno
 import fcntl
 import hashlib
 import io
+import math
 import os
 import platform
 import shutil
@@ -55,8 +56,8 @@ def write_sealed(path, content, run):
         temporary.write_bytes(hashlib.sha256(body).digest() + body)
 
 
-def read_sealed(path, run):
-    """What `write_sealed` wrote, without unpickling code.
+def read_sealed(path, run=None):
+    """What `write_sealed` wrote, without unpickling code; without `run`, of whichever run it is.
 
     Raises:
         DataError: the file is missing, is not what was written, or belongs to another run.
@@ -68,7 +69,7 @@ def read_sealed(path, run):
     digest, body = data[:DIGEST], data[DIGEST:]
     if hashlib.sha256(body).digest() != digest:
         raise DataError(f"{path} is damaged")
-    if body[:DIGEST] != run:
+    if run is not None and body[:DIGEST] != run:
         raise ForeignError(f"{path} is of another configuration, data set or version of the code")
     try:
         return torch.load(io.BytesIO(body[DIGEST:]), map_location="cpu", weights_only=True)
@@ -94,7 +95,9 @@ class Unfinished:
     def __init__(self, folder, run, seconds=60.0, log=None):
         self.folder, self.run, self.seconds, self.log = Path(folder), run, seconds, log
         self.started = self.saved = time.monotonic()
-        self.legs, self.earlier = 0, 0.0  # how often the run was begun before, and for how long
+        # How often the run was begun before; for how long; and in how much processor time.
+        self.legs, self.earlier, self.computed = 0, 0.0, 0.0
+        self.computing = time.process_time()
         self._lock()
 
     @classmethod
@@ -164,7 +167,8 @@ class Unfinished:
 
     def save(self, step, state):
         """Save the state after `step`; the one before it is kept too, those before that are not."""
-        spent = {"legs": self.legs + 1, "seconds": self.seconds_spent()}
+        computed = self.computed + time.process_time() - self.computing
+        spent = {"legs": self.legs + 1, "seconds": self.seconds_spent(), "processor": computed}
         write_sealed(self.folder / f"state_{step:012}", state | {"spent": spent}, self.run)
         for old in self._states()[2:]:
             old.unlink()
@@ -182,6 +186,7 @@ class Unfinished:
             else:
                 spent = state.pop("spent")
                 self.legs, self.earlier = spent["legs"], spent["seconds"]
+                self.computed = spent.get("processor", math.nan)  # earlier states do not tell
                 self.say(f"continuing after step {state['step']}")
                 return state
         for path in self.folder.iterdir():
@@ -204,7 +209,8 @@ class Unfinished:
     def remove(self):
         """The run has ended: its folder goes, and the one around it if nothing else is there."""
         if self.legs:
-            self.say(f"{EARLIER}{self.earlier:.1f} s, interrupted {self.legs} times")
+            spent = f"{self.earlier:.1f} s, {self.computed:.1f} s of them computing"
+            self.say(f"{EARLIER}{spent}, interrupted {self.legs} times")
         shutil.rmtree(self.folder, ignore_errors=True)
         with suppress(OSError):
             self.folder.parent.rmdir()
@@ -233,6 +239,30 @@ class Unfinished:
             self.log.flush()
         if aloud:
             print(message, file=sys.stderr)
+
+
+def waiting_runs(folder):
+    """Of a folder of unfinished runs, the newest readable state of each: pairs (its path, content).
+
+    What another process is at may be among them: a state is read whole or not at all.
+
+    Raises:
+        DataError: a run has states and none of them is whole.
+    """
+    found = []
+    for path in sorted(p for p in Path(folder).iterdir() if p.is_dir()):
+        broken, good = None, None
+        for state in sorted(path.glob("state_*"), reverse=True):
+            try:
+                good = state, read_sealed(state)
+                break
+            except DataError as error:
+                broken = broken or error
+        if good:
+            found.append(good)
+        elif broken:
+            raise broken
+    return found
 
 
 def _of_another(path, run):

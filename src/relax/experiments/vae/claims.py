@@ -55,6 +55,18 @@ def _of_runs(table, problem, chosen):
     return None if rows is None or chosen is None else rows.merge(chosen)
 
 
+def _as_far_as_both(runs, name, other):
+    """Rows of two estimators up to the last epoch that every run of both reached, or None.
+
+    And whether that leaves rows out, as of runs that had not ended.
+    """
+    rows = None if runs is None else runs[runs.estimator.isin([name, other])]
+    if rows is None or rows.estimator.nunique() < 2:
+        return None, False
+    both = rows[rows.epoch <= rows.groupby(["estimator", "seed"]).epoch.max().min()]
+    return both, len(both) < len(rows)
+
+
 def better_elbo(tables):
     """RELAX's ELBO against that of each competitor, and REBAR's against Concrete's.
 
@@ -62,7 +74,9 @@ def better_elbo(tables):
     *validation* is judged on `best.csv`: the model that validated best, evaluated afresh with
     `bound_samples` samples an image. *Training* is the mean of the running mean over the last tenth
     of the epochs. Where there are several learning rates, each seed is judged at the one that did
-    best on the other seeds. Rule: the interval of the difference, paired by seed, is above zero.
+    best on the other seeds. Runs that had not ended are compared as far as both came, and only in
+    training: of their kept models one has been trained for longer. Rule: the interval of the
+    difference, paired by seed, is above zero.
     """
     for problem in _problems(tables):
         runs = _of(tables.get("training"), problem)
@@ -72,16 +86,18 @@ def better_elbo(tables):
         rivals = with_others(runs, ELBO_RIVALS, ("exact", "relax"))
         pairs = [(kind, "relax", o) for kind in ("training", "validation") for o in rivals]
         for kind, name, other in [*pairs, ("training", "rebar", "concrete")]:
-            finding, scores = None, best if kind == "validation" else runs
-            column = "valid_elbo" if kind == "validation" else "train_elbo"
-            if scores is not None and kind == "training":
-                scores = scores[scores.epoch > 0.9 * scores.epoch.max()]
+            finding, column = None, "train_elbo"
+            both, cut = _as_far_as_both(runs, name, other)
+            scores = None
+            if kind == "validation":
+                column, scores = "valid_elbo", None if both is None or cut else best
+            elif both is not None:
+                scores = both[both.epoch > 0.9 * both.epoch.max()]
                 scores = scores.groupby(["estimator", "seed"], as_index=False)[column].mean()
             if scores is not None:
                 gain = paired_interval(scores, column, name, other)
                 if gain is not None:
-                    scale = run_scale(runs[runs.estimator.isin([name, other])])
-                    finding = judged(gain, scale, above=0)
+                    finding = judged(gain, run_scale(both), above=0)
             what = "of the kept model, fresh" if kind == "validation" else "mean of the last tenth"
             yield row(
                 f"{label(name)} has a better {kind} ELBO than {label(other)} on {_name(problem)}",

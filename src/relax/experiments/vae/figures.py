@@ -11,6 +11,8 @@ from relax.experiments.vae.selection import (
     select_learning_rate,
 )
 from relax.presentation.common import count, log_variance
+from relax.presentation.published import problem_of
+from relax.presentation.published_curves import published_curve
 from relax.presentation.style import draw_band, estimator_look, finish, new_figure, ordered
 
 DOT = {"marker": "o", "markersize": 3.5}
@@ -28,6 +30,9 @@ DIAMOND = {
     "linestyle": "",
     "color": "#444444",
 }
+# The published curves: in the estimator's colour, thinner than ours and dotted.
+PUBLISHED = {"linewidth": 1.0, "dashes": (1, 1)}
+STOPPED = {"marker": "o", "markersize": 4.5, "markerfacecolor": "white", "linestyle": ""}
 GOAL = {"color": "#222222", "linewidth": 0.9, "dashes": (5, 3)}
 # RELAX with one surrogate or the other, in the table `midtraining`: what differs from its look.
 SURROGATES = {
@@ -38,11 +43,20 @@ SURROGATES = {
 
 def _scale(table, steps="iteration"):
     rates = ", ".join(f"{rate:g}" for rate in sorted(table.learning_rate.unique()))
+    planned = f" of {table.planned.max():,} planned" if len(_stopped(table)) else ""
     return (
         f"{', '.join(sorted(table.dataset.unique()))}; {count(table.seed.nunique(), 'seed')}, "
-        f"{count(table.step.max(), steps)}, learning rate {rates}, "
+        f"{count(table.step.max(), steps)}{planned}, learning rate {rates}, "
         f"{' and '.join(sorted(table.noise.unique()))} noise"
     )
+
+
+def _stopped(table):
+    """Of packed runs that had not ended, the rows of the last step."""
+    if "planned" not in table:
+        return table.iloc[:0]
+    ends = table.groupby(["dataset", "model", "estimator"]).step.transform("max")
+    return table[(table.step == ends) & (table.step < table.planned)]
 
 
 def _panels(table, stacked=1, row_height=2.6):
@@ -85,7 +99,9 @@ def fig3_vae_training(training):
     """Train and validation ELBO against epoch: a row of panels a data set, a column a model.
 
     Below each the same curves again, at the height where half of the estimators end. Dashed:
-    REBAR's best validation ELBO, the mean over seeds of the best of each run.
+    REBAR's best validation ELBO, the mean over seeds of the best of each run. Dotted, on MNIST,
+    once the run comes as far as their axes begin: the published training curves. A hollow dot: a
+    packed run that had not ended.
 
     Args:
         training: rows of `results/vae/**/training.csv`; the learning rate with the best
@@ -93,10 +109,13 @@ def fig3_vae_training(training):
     """
     training = select_learning_rate(training)
     figure, cells = _panels(training, stacked=2, row_height=2.3)
-    handles = {}
+    handles, published = {}, False
     for panels, runs in cells:
-        goal = best_of_rebar(runs)
+        goal, theirs = best_of_rebar(runs), _published(runs)
+        published = published or bool(theirs)
         for axes in panels:
+            for name, curve in theirs.items():
+                axes.plot(curve.epoch, curve.train_elbo, **estimator_look(name) | PUBLISHED)
             for name in ordered(runs.estimator):
                 rows = runs[runs.estimator == name]
                 thin = {"linewidth": 0.7, "dashes": ()}  # a dash pattern this thin is a row of dots
@@ -104,23 +123,45 @@ def fig3_vae_training(training):
                 handles[name] = draw_band(axes, rows, "train_elbo", name, "epoch", "mean")
             if not goal.empty:
                 axes.plot([0, runs.epoch.max()], [goal.mean()] * 2, **GOAL)
-            axes.set_xlim(0, runs.epoch.max())
+            for name, rows in _stopped(runs[runs.train_elbo.notna()]).groupby("estimator"):
+                colour = estimator_look(name)["color"]
+                axes.plot(rows.epoch.iloc[0], rows.train_elbo.mean(), **STOPPED, color=colour)
+            axes.set_xlim(0, runs.epoch.max() * (1 if _stopped(runs).empty else 1.02))
         whole, top = panels
         # The first epochs are far below the rest: the axis begins where curves can be told apart.
         late = runs.epoch >= 0.04 * runs.epoch.max()
         elbos = runs[["train_elbo", "valid_elbo"]]  # the first is empty before an epoch is done
-        _zoom(whole, elbos[late].min().min(), elbos.max().max())
+        highest = max([elbos.max().max(), *(c.train_elbo.max() for c in theirs.values())])
+        _zoom(whole, elbos[late].min().min(), highest)
         best = runs.groupby(["estimator", "seed"]).valid_elbo.max().groupby("estimator").mean()
         distance = (best.max() - best).median()
-        _zoom(top, best.max() - max(distance, 0.3), elbos.max().max())
+        _zoom(top, best.max() - max(distance, 0.3), highest)
         top.set_xlabel("epoch")
     _label_columns(cells, "ELBO (nats an image)", "the same, enlarged")
     handles = [handles[name] for name in ordered(handles)]
     handles.append(Line2D([], [], color="#444444", linewidth=0.7, label="thin: validation"))
     if "rebar" in set(training.estimator):
         handles.append(Line2D([], [], label="REBAR's best validation ELBO", **GOAL))
+    if published:
+        words = "dotted: published training ELBO, digitised"
+        handles.append(Line2D([], [], color="#444444", label=words, **PUBLISHED))
+    if not _stopped(training).empty:
+        handles.append(Line2D([], [], color="#444444", label="unfinished: so far", **STOPPED))
     title = "Discrete VAE: training and validation ELBO (mean over seeds; bands: range)"
     return finish(figure, title, handles, _scale(training))
+
+
+def _published(runs):
+    """{estimator: its published curve, as far as these runs came}, where there are any."""
+    curves = {}
+    for name in ordered(runs.estimator):
+        problem = (problem_of(runs.dataset.iloc[0]), runs.model.iloc[0])
+        curve = published_curve(*problem, name)
+        if curve is not None:
+            curve = curve[curve.epoch <= runs.epoch.max()]
+            if len(curve) > 1:
+                curves[name] = curve
+    return curves
 
 
 def fig4_vae_variance(training, variance):

@@ -1,11 +1,16 @@
 """Summary of the discrete VAE's training: its highest ELBOs, beside the published ones."""
 
-import numpy as np
 import pandas as pd
 
 from relax.experiments.vae.selection import RUN_KEYS, epochs_to_rebar, select_learning_rate
 from relax.presentation.common import count, in_registry_order, label
-from relax.presentation.published import EPOCHS_TO_REBAR, NEVER, TRAIN_ELBO, VALID_BOUND
+from relax.presentation.published import (
+    EPOCHS_TO_REBAR,
+    NEVER,
+    TRAIN_ELBO,
+    VALID_BOUND,
+    published_of,
+)
 
 PROBLEM = RUN_KEYS[:-1]  # data set, model, estimator
 
@@ -23,7 +28,8 @@ def summarise(training, best):
     that validates best, the bounds with `bound_samples` importance samples; published_train_elbo,
     published_valid_bound. epochs_to_rebar: see `relax.experiments.vae.selection`, mean over the
     seeds that get there; seeds_to_rebar: how many do; published_epochs_to_rebar: infinite where
-    the published run never does. Empty where there is nothing: no published number, no REBAR.
+    the published run never does; of packed runs planned: the steps that they were to have. Empty
+    where there is nothing: no published number, no REBAR.
     """
     training = select_learning_rate(training)
     keys = [*RUN_KEYS, "noise"]
@@ -54,6 +60,9 @@ def summarise(training, best):
     rows["published_valid_bound"] = _published(rows, VALID_BOUND)
     rows = rows.merge(epochs, on=PROBLEM, how="left")
     rows["published_epochs_to_rebar"] = _published(rows, EPOCHS_TO_REBAR)
+    if "planned" in training:  # of packed runs
+        planned = training.groupby(PROBLEM, as_index=False).planned.max()
+        rows = rows.merge(planned, on=PROBLEM, how="left")
     whole = ["bound_samples", "seeds_to_rebar"]  # counts, also where some are empty
     rows[whole] = rows[whole].astype("Int64")
     return in_registry_order(rows, *PROBLEM)
@@ -61,7 +70,7 @@ def summarise(training, best):
 
 def _published(rows, numbers):
     problems = zip(*(rows[key] for key in PROBLEM), strict=True)
-    return [numbers.get(problem, np.nan) for problem in problems]
+    return [published_of(numbers, problem) for problem in problems]
 
 
 def for_people(table):
@@ -82,7 +91,7 @@ def for_people(table):
             f"test bound ({samples})": _mean_se(table, "test_bound"),
             "epochs to REBAR's best": [_epochs(row) for row in rows],
             "published epochs": [_published_epochs(row) for row in rows],
-            "scale": [f"{count(row.seeds, 'seed')}, {row.steps:,} steps" for row in rows],
+            "scale": [f"{count(row.seeds, 'seed')}, {_steps(row)}" for row in rows],
         }
     )
 
@@ -95,6 +104,11 @@ def _mean_se(table, column):
     """As "-20.10 ± 0.03"; without the error where one seed gives none."""
     pairs = zip(table[column], table[column + "_se"], strict=True)
     return [_short(mean) + ("" if pd.isna(se) else f" ± {se:.2f}") for mean, se in pairs]
+
+
+def _steps(row):
+    planned = getattr(row, "planned", row.steps)
+    return f"{row.steps:,} steps" + (f" of {planned:,}, unfinished" if row.steps < planned else "")
 
 
 def _epochs(row):

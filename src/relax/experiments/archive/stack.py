@@ -1,0 +1,181 @@
+"""Packed runs read back: each checked, then all of them stacked as one run's tables would be.
+
+Two packed runs of one data set and model stand as seeds and rates of one experiment only where
+their settings agree and no run is in both; otherwise the later one's rows get the run's name behind
+that of their data set, as "mnist (mine)", and so panels, rows and claims of their own.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from relax.errors import DataError
+from relax.runs.archives import JOBS, PROVENANCE, VAE_TABLES, check, tables_of
+
+RUN_OF_VAE = ["dataset", "model", "estimator", "learning_rate", "seed"]
+RUN_OF_POLICY = ["task", "estimator", "learning_rate", "surrogate_learning_rate", "seed"]
+# What a table must at least have, to be what its name says.
+COLUMNS = {
+    "training": [*RUN_OF_VAE, "noise", "step", "epoch", "train_elbo", "valid_elbo"],
+    "best": [*RUN_OF_VAE, "noise", "step", "valid_elbo", "valid_bound", "test_bound"],
+    "variance": ["dataset", "model", "trajectory", "estimator", "seed", "step"],
+    "midtraining": ["dataset", "model", "trajectory", "estimator", "surrogate", "seed", "step"],
+    "gradients": ["dataset", "model", "trajectory", "estimator", "surrogate", "seed", "cosine"],
+    "assumptions": ["dataset", "model", "trajectory", "estimator", "seed", "share"],
+    "pictures": ["dataset", "model", "kind", "image", "row", "column", "value"],
+    "policies": [*RUN_OF_POLICY, "environment", "episode", "frame", "reward"],
+    "shown": [*RUN_OF_POLICY, "step"],
+}
+JOB_COLUMNS = ["dataset", "model", "estimator", "learning_rate", "seeds", "steps", "planned"]
+JOB_COLUMNS += ["finished", "processor_seconds", "wall_seconds", "interruptions"]
+# Of the configuration of the VAE, what spans runs, measures them, or changes no result.
+NOT_OF_A_RUN = ("datasets", "models", "estimators", "learning_rates", "learning_rates_per_job")
+NOT_OF_A_RUN += ("seeds", "seeds_per_job", "save_every", "checkpoints", "bound_samples")
+NOT_OF_A_RUN += ("variance", "midtraining")
+
+
+class Packed(NamedTuple):
+    """A packed run: name, tables by name, jobs, {(topic, item): value} of its provenance."""
+
+    name: str
+    tables: dict
+    jobs: pd.DataFrame
+    facts: dict
+
+    @property
+    def settings(self):
+        """{key under `vae`: value, as text} of what makes the VAE's runs what they are."""
+        return {
+            item.removeprefix("vae."): value
+            for (topic, item), value in self.facts.items()
+            if topic == "config" and item.startswith("vae.")
+            if item.split(".")[1] not in NOT_OF_A_RUN
+        }
+
+
+def read_packed(folder):
+    """The packed run in a folder.
+
+    Raises:
+        DataError: a file is damaged, missing, a stranger, or lacks a column; it is named.
+    """
+    folder = Path(folder)
+    check(folder)
+    tables = {name: _read(folder / f"{name}.csv.gz", COLUMNS[name]) for name in tables_of(folder)}
+    jobs = _read(folder / JOBS, JOB_COLUMNS)
+    facts = _read(folder / PROVENANCE, ["topic", "item", "value"], dtype=str)
+    known = {(row.topic, row.item): row.value for row in facts.dropna().itertuples()}
+    return Packed(folder.name, tables, jobs, known)
+
+
+def stack(folders, tried=()):
+    """{name: table} of packed runs together.
+
+    Args:
+        folders: of the runs that figures and tables show.
+        tried: of runs beside them, for the table of rates alone.
+
+    Returns:
+        The tables of the runs by name, `training` with the columns `run` and `planned`, how many
+        steps each was to have; `jobs`, one row a job with the column `run`; and `tried`: training
+        rows of all these runs, with `run` and `settings`, in what a run's settings differ from
+        those of the first one of its data set and model.
+
+    Raises:
+        DataError: as `read_packed`; or a policy's run is in two packed runs.
+    """
+    runs = [_named(read_packed(folder)) for folder in folders]
+    beside = [_named(read_packed(folder)) for folder in tried]
+    made = {"tried": _tried([*runs, *beside])}
+    runs = _apart(runs)
+    for name in COLUMNS:
+        parts = [run.tables[name] for run in runs if name in run.tables]
+        if parts:
+            made[name] = pd.concat(parts, ignore_index=True)
+    made["jobs"] = pd.concat([run.jobs for run in runs], ignore_index=True)
+    if "policies" in made:
+        twice = made["policies"].duplicated([*RUN_OF_POLICY, "episode"])
+        if twice.any():
+            task = made["policies"][twice].task.iloc[0]
+            raise DataError(f"two of the packed runs hold the same run of the task '{task}'")
+    return made
+
+
+def _read(path, columns, **how):
+    try:
+        table = pd.read_csv(path, **how)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{path} is no table: {error}") from None
+    if missing := [name for name in columns if name not in table]:
+        raise DataError(f"{path} has no column '{missing[0]}': it is not what its name says")
+    return table
+
+
+def _named(run):
+    """The run with its name and how many steps were planned in its tables."""
+    tables = dict(run.tables)
+    if "training" in tables:
+        training = tables["training"].assign(run=run.name, planned=0)
+        for job in run.jobs.itertuples():
+            first, _, last = str(job.seeds).partition("-")
+            own = (training.dataset == job.dataset) & (training.model == job.model)
+            own &= (training.estimator == job.estimator) & training.seed.between(
+                int(first), int(last or first)
+            )
+            own &= training.learning_rate == job.learning_rate
+            training.loc[own, "planned"] = job.planned
+        tables["training"] = training
+    return run._replace(tables=tables, jobs=run.jobs.assign(run=run.name))
+
+
+def _apart(runs):
+    """The runs, with other names for the data sets of those that another one's cannot join."""
+    seen, done = {}, []
+    for run in runs:
+        renamed = set()
+        if "training" in run.tables:
+            keys = run.tables["training"][RUN_OF_VAE].drop_duplicates()
+            for problem, rows in keys.groupby(["dataset", "model"]):
+                own = set(map(tuple, rows[RUN_OF_VAE[2:]].to_numpy()))
+                settings, there = seen.setdefault(problem, (run.settings, set()))
+                if settings != run.settings or there & own:
+                    renamed.add(problem)
+                else:
+                    there |= own
+        done.append(_renamed(run, renamed))
+    return done
+
+
+def _renamed(run, problems):
+    def other(table):
+        if "model" not in table or not problems:
+            return table
+        own = [pair in problems for pair in zip(table.dataset, table.model, strict=True)]
+        apart = table.dataset.astype(str) + f" ({run.name})"
+        return table.assign(dataset=table.dataset.where(~pd.Series(own, table.index), apart))
+
+    tables = {n: other(t) if n in VAE_TABLES else t for n, t in run.tables.items()}
+    return run._replace(tables=tables, jobs=other(run.jobs))
+
+
+def _tried(runs):
+    """Training rows of all these runs, with what their settings differ in from the first one's."""
+    parts, first = [], {}
+    for run in (run for run in runs if "training" in run.tables):
+        for problem, rows in run.tables["training"].groupby(["dataset", "model"]):
+            usual = first.setdefault(problem, run.settings)
+            parts.append(rows.assign(settings=_difference(usual, run.settings)))
+    if not parts:
+        return pd.DataFrame(columns=[*COLUMNS["training"], "run", "settings"])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _difference(usual, own):
+    """In words, what differs but for how long the runs are; empty where nothing does."""
+    changed = {
+        key: own.get(key, "~")
+        for key in sorted({*usual, *own})
+        if key != "steps" and own.get(key) != usual.get(key)
+    }
+    return ", ".join(f"{key}: {value}" for key, value in changed.items())
