@@ -183,6 +183,11 @@ def test_a_finished_run_is_packed_with_its_times(tmp_path):
     assert run.facts["run", "note"] == "by hand"
 
 
+def as_read(table):
+    """The table as it comes back from a file."""
+    return pd.read_csv(io.StringIO(table.to_csv(index=False)))
+
+
 def test_an_unfinished_run_is_packed_as_far_as_it_came(images, tmp_path):  # noqa: F811
     """Its rows are the whole run's until then; its model is scored as at an end."""
     common = {"estimator": "relax", "model": "linear2", "steps": 40}
@@ -208,12 +213,12 @@ def test_an_unfinished_run_is_packed_as_far_as_it_came(images, tmp_path):  # noq
     assert job.processor_seconds > 0
     run = read_packed(tmp_path / "packed")
     assert "/home/me" not in (tmp_path / "packed" / "provenance.csv").read_text()
-    so_far = whole[whole.step <= 23].reset_index(drop=True)
+    so_far = whole[whole.step <= 23]
     assert 0 < len(so_far) < len(whole)
-    pd.testing.assert_frame_equal(run.tables["training"], so_far, check_exact=True)
-    stopped = vae_training.train(settings(**common | {"steps": 20}), images, {})[1]
-    if set(so_far.step) == set(range(0, 21, 20)):
-        pd.testing.assert_frame_equal(run.tables["best"], stopped)
+    pd.testing.assert_frame_equal(run.tables["training"], as_read(so_far), check_exact=True)
+    stopped = settings(**common | {"steps": int(so_far.step.max())})
+    best = vae_training.train(stopped, images, {})[1]
+    pd.testing.assert_frame_equal(run.tables["best"], as_read(best), check_exact=True)
     assert set(run.tables["best"].seed) == set(own.seeds)
     assert (run.tables["best"].valid_bound >= run.tables["best"].valid_elbo).all()
     packed = stack([tmp_path / "packed"])["training"]
