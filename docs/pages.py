@@ -48,7 +48,7 @@ SUMMARIES = {
     "rl": "control.summary",
     "published": "vae.published_summary",
     "runs": "archive.summary",
-    "rates": "archive.rates_summary",
+    "learning_rates": "archive.rates_summary",
 }
 SHORT = 12  # digits of a commit
 

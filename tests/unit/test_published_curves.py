@@ -56,6 +56,13 @@ def test_ours_and_theirs_at_the_same_epochs():
     )
 
 
+def test_a_run_that_had_not_ended_has_no_epochs_to_its_best():
+    """Its best is still to come: a dash, in place of a number or "never"."""
+    runs = training(120).assign(planned=2000)
+    people = published_summary.for_people(published_summary.summarise(runs))
+    assert list(people["epochs to REBAR's best"]) == ["– / 857", "– / 531"]
+
+
 def dotted(figure):
     return [
         line
@@ -71,7 +78,7 @@ def test_figure_3_shows_them_where_the_run_comes_so_far():
     curves = dotted(figure)
     assert len(curves) == 4  # two estimators, in both panels
     assert max(line.get_xdata().max() for line in curves) == 120
-    said = "dotted: published training ELBO, digitised"
+    said = "dotted: published, digitised"
     assert said in [text.get_text() for text in figure.legends[0].get_texts()]
     for short in (training(40), training(120, "digits"), training(120, names=["concrete"])):
         figure = fig3_vae_training(short)
@@ -86,7 +93,9 @@ def test_figure_3_says_what_had_not_ended():
     figure = fig3_vae_training(runs)
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "unfinished: so far" in texts
-    assert "600 iterations of 2,000 planned" in figure.legends[0].get_title().get_text()
+    assert "at most 600 iterations" in figure.legends[0].get_title().get_text()
+    assert figure.axes[0].get_title() == "mnist, linear1\n600 of 2,000 iterations"
     ended = fig3_vae_training(training(60).assign(planned=600))
+    assert ended.axes[0].get_title() == "mnist, linear1\n600 iterations"
     assert "unfinished: so far" not in [t.get_text() for t in ended.legends[0].get_texts()]
     plt.close("all")

@@ -9,7 +9,7 @@ from relax.experiments.archive.__main__ import main
 
 ARCHIVE = ROOT / "config" / "archive.yaml"
 ALWAYS = ["all", "provenance", "table_runs", "unpack"]
-TRAINING = ["figure_0", "figure_3", "table_claims", "table_published", "table_rates"]
+TRAINING = ["figure_0", "figure_3", "table_claims", "table_published", "table_learning_rates"]
 
 
 def test_the_shipped_runs_are_drawn_without_training(tiny):

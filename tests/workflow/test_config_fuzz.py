@@ -14,7 +14,7 @@ from relax.runs.config import check_config
 SCHEMA_PATH = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 SCHEMA = yaml.safe_load(SCHEMA_PATH.read_text(encoding="utf-8"))
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-# With a data set of a user's own, in which every key of one is.
+# With packed runs, and with a data set of a user's own, in which every key of one is.
 OWN = yaml.safe_load(f"""
 format: npz
 files:
@@ -29,7 +29,8 @@ images: rows
 pixels: row_major
 binarize: none
 """)
-BASE = changed(DEFAULT, {"data.sets.mine": OWN})
+PACKED = {"archive.runs": ["mine", "theirs"], "archive.tried": ["other"]}
+BASE = changed(DEFAULT, {"data.sets.mine": OWN} | PACKED)
 WALK = Walk(SCHEMA)
 MISTAKES = WALK.mistakes(BASE)
 SECTIONS = sorted({change.path[0] for change in MISTAKES}, key=str)
@@ -148,5 +149,5 @@ def test_the_changes_are_what_they_say():
         for part in change.path[:-1]:
             block = block[part]
         assert (change.path[-1] in block) == (change.value is not GONE) or isinstance(block, list)
-    assert changed(DEFAULT, {"data.sets.mine": OWN}) == BASE
+    assert changed(DEFAULT, {"data.sets.mine": OWN} | PACKED) == BASE
     assert key_of(("toy", "targets", 0)) == "toy.targets[0]"

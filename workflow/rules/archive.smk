@@ -81,17 +81,17 @@ if PACKED:
     CLAIMS = {name: own for name, own in CLAIMS.items() if own}
     if "training" in PACKED_TABLES:
 
-        use rule table_toy as table_rates with:
+        use rule table_toy as table_learning_rates with:
             input:
                 tried=unpacked("tried"),
             output:
-                **table_outputs("rates", "Packed runs", "learning rates"),
+                **table_outputs("learning_rates", "Packed runs", "learning rates"),
             log:
-                f"{LOGS}/tables/rates.log",
+                f"{LOGS}/tables/learning_rates.log",
             benchmark:
-                f"{BENCHMARKS}/tables/rates.tsv"
+                f"{BENCHMARKS}/tables/learning_rates.tsv"
             params:
                 code=table_sources("archive.rates_summary"),
                 summary="archive.rates_summary",
 
-        TABLES_MADE += [rules.table_rates.output]
+        TABLES_MADE += [rules.table_learning_rates.output]

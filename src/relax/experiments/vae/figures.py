@@ -1,5 +1,6 @@
 """Figures of the discrete VAE: training, and the variance of its gradient."""
 
+import pandas as pd
 from matplotlib.lines import Line2D
 
 from relax.estimators.registry import REGISTRY
@@ -12,7 +13,7 @@ from relax.experiments.vae.selection import (
 )
 from relax.presentation.common import count, log_variance
 from relax.presentation.published import problem_of
-from relax.presentation.published_curves import published_curve
+from relax.presentation.published_curves import published_at, published_curve
 from relax.presentation.style import draw_band, estimator_look, finish, new_figure, ordered
 
 DOT = {"marker": "o", "markersize": 3.5}
@@ -43,10 +44,10 @@ SURROGATES = {
 
 def _scale(table, steps="iteration"):
     rates = ", ".join(f"{rate:g}" for rate in sorted(table.learning_rate.unique()))
-    planned = f" of {table.planned.max():,} planned" if len(_stopped(table)) else ""
+    most = "at most " if "planned" in table else ""  # of packed runs, each with its own length
     return (
         f"{', '.join(sorted(table.dataset.unique()))}; {count(table.seed.nunique(), 'seed')}, "
-        f"{count(table.step.max(), steps)}{planned}, learning rate {rates}, "
+        f"{most}{count(table.step.max(), steps)}, learning rate {rates}, "
         f"{' and '.join(sorted(table.noise.unique()))} noise"
     )
 
@@ -57,6 +58,14 @@ def _stopped(table):
         return table.iloc[:0]
     ends = table.groupby(["dataset", "model", "estimator"]).step.transform("max")
     return table[(table.step == ends) & (table.step < table.planned)]
+
+
+def _length(runs):
+    """Of packed runs, a line with how far they came; nothing of others."""
+    if "planned" not in runs or runs.empty:
+        return ""
+    planned = f" of {runs.planned.max():,}" if len(_stopped(runs)) else ""
+    return f"\n{runs.step.max():,}{planned} iterations"
 
 
 def _panels(table, stacked=1, row_height=2.6):
@@ -72,7 +81,7 @@ def _panels(table, stacked=1, row_height=2.6):
     for row, dataset in enumerate(datasets):
         for panels, model in zip(axes[stacked * row : stacked * (row + 1)].T, models, strict=True):
             runs = table[(table.dataset == dataset) & (table.model == model)]
-            panels[0].set_title(f"{dataset}, {model}")
+            panels[0].set_title(f"{dataset}, {model}{_length(runs)}")
             if runs.empty:
                 for panel in panels:
                     panel.set_visible(False)
@@ -143,7 +152,7 @@ def fig3_vae_training(training):
     if "rebar" in set(training.estimator):
         handles.append(Line2D([], [], label="REBAR's best validation ELBO", **GOAL))
     if published:
-        words = "dotted: published training ELBO, digitised"
+        words = "dotted: published, digitised"
         handles.append(Line2D([], [], color="#444444", label=words, **PUBLISHED))
     if not _stopped(training).empty:
         handles.append(Line2D([], [], color="#444444", label="unfinished: so far", **STOPPED))
@@ -157,10 +166,10 @@ def _published(runs):
     for name in ordered(runs.estimator):
         problem = (problem_of(runs.dataset.iloc[0]), runs.model.iloc[0])
         curve = published_curve(*problem, name)
-        if curve is not None:
-            curve = curve[curve.epoch <= runs.epoch.max()]
-            if len(curve) > 1:
-                curves[name] = curve
+        if curve is not None and runs.epoch.max() > curve.epoch.min():
+            end = min(runs.epoch.max(), curve.epoch.max())
+            last = {"epoch": [end], "train_elbo": [published_at(*problem, name, end)]}
+            curves[name] = pd.concat([curve[curve.epoch < end], pd.DataFrame(last)])
     return curves
 
 

@@ -3,7 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from relax.experiments.vae.selection import RUN_KEYS, epochs_to_rebar, select_learning_rate
+from relax.experiments.vae.selection import (
+    RUN_KEYS,
+    ended,
+    epochs_to_rebar,
+    select_learning_rate,
+)
 from relax.presentation.common import count, in_registry_order, label
 from relax.presentation.published import EPOCHS_TO_REBAR, NEVER, problem_of, published_of
 from relax.presentation.published_curves import published_at, published_curve
@@ -23,8 +28,8 @@ def summarise(training):
     train_elbo, the running mean over that epoch, mean over seeds, with its standard error `_se`:
     empty where the run did not come so far; published_train_elbo, read out of the published figure:
     empty where its axes leave the curve out; difference, ours minus theirs. epochs_to_rebar and
-    published_epochs_to_rebar are as in the table `vae`: they are of the run and stand in each of
-    its rows.
+    published_epochs_to_rebar are as in the table `vae`, empty where the run or REBAR's had not
+    ended: they are of the run and stand in each of its rows.
     """
     training = select_learning_rate(training)
     there = [
@@ -32,21 +37,21 @@ def summarise(training):
         for d, m, e in zip(*(training[key] for key in PROBLEM), strict=True)
     ]
     runs = training[there]
-    epochs = epochs_to_rebar(training).groupby(PROBLEM).epochs.agg(["mean", "count"])
+    epochs = epochs_to_rebar(ended(training)).groupby(PROBLEM).epochs.agg(["mean", "count"])
     rows = []
     for key, own in runs.groupby([*RUN_KEYS, "noise"]):
         problem = key[:3]
         who = dict(zip([*RUN_KEYS, "noise"], key, strict=True))
         who |= {"seeds": own.seed.nunique(), "steps": own.step.max()}
-        reached, seeds = epochs.loc[problem] if problem in epochs.index else (np.nan, 0)
+        reached, seeds = epochs.loc[problem] if problem in epochs.index else (np.nan, np.nan)
         for epoch in EPOCHS:
             ours = own[own.epoch == epoch].train_elbo
             theirs = published_at(problem_of(problem[0]), *problem[1:], epoch)
             elbos = {"train_elbo": ours.mean(), "train_elbo_se": ours.sem()}
             elbos |= {"published_train_elbo": theirs, "difference": ours.mean() - theirs}
-            rows.append(who | {"epoch": epoch} | elbos | {"epochs_to_rebar": reached})
-            rows[-1] |= {"seeds_to_rebar": int(seeds)}
-            rows[-1] |= {"published_epochs_to_rebar": published_of(EPOCHS_TO_REBAR, problem)}
+            way = {"epochs_to_rebar": reached, "seeds_to_rebar": seeds}
+            way |= {"published_epochs_to_rebar": published_of(EPOCHS_TO_REBAR, problem)}
+            rows.append(who | {"epoch": epoch} | elbos | way)
     names = [*RUN_KEYS, "noise", "seeds", "steps", "epoch", "train_elbo", "train_elbo_se"]
     names += ["published_train_elbo", "difference", "epochs_to_rebar", "seeds_to_rebar"]
     table = pd.DataFrame(rows, columns=[*names, "published_epochs_to_rebar"])

@@ -89,6 +89,16 @@ def best_of_rebar(runs):
     return rebar.groupby(["dataset", "model", "seed"]).valid_elbo.max().dropna()
 
 
+def ended(runs):
+    """Without the runs that had not ended, which packed tables may have: the column `planned` says.
+
+    One row an epoch, as in `results/vae/**/training.csv`.
+    """
+    if "planned" not in runs:
+        return runs
+    return runs[runs.groupby([*RUN_KEYS, "seed"]).step.transform("max") >= runs.planned]
+
+
 def epochs_to_rebar(runs):
     """How long each run takes to validate as well as REBAR does at its best, with the same seed.
 

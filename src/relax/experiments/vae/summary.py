@@ -2,7 +2,12 @@
 
 import pandas as pd
 
-from relax.experiments.vae.selection import RUN_KEYS, epochs_to_rebar, select_learning_rate
+from relax.experiments.vae.selection import (
+    RUN_KEYS,
+    ended,
+    epochs_to_rebar,
+    select_learning_rate,
+)
 from relax.presentation.common import count, in_registry_order, label
 from relax.presentation.published import (
     EPOCHS_TO_REBAR,
@@ -53,7 +58,7 @@ def summarise(training, best):
         test_bound=("test_bound", "mean"),
         test_bound_se=("test_bound", "sem"),
     )
-    epochs = epochs_to_rebar(training).groupby(PROBLEM, as_index=False)
+    epochs = epochs_to_rebar(ended(training)).groupby(PROBLEM, as_index=False)
     epochs = epochs.agg(epochs_to_rebar=("epochs", "mean"), seeds_to_rebar=("epochs", "count"))
     rows = rows.merge(kept, on=keys, how="left")
     rows["published_train_elbo"] = _published(rows, TRAIN_ELBO)
