@@ -69,7 +69,8 @@ def for_people(table):
             f"epoch {row.epoch}": f"{_short(row.train_elbo)} / {_short(row.published_train_elbo)}"
             for row in own.itertuples()
         }
-        reached = "never" if first.seeds_to_rebar == 0 else _short(first.epochs_to_rebar, 0)
+        never = pd.notna(first.seeds_to_rebar) and first.seeds_to_rebar == 0
+        reached = "never" if never else _short(first.epochs_to_rebar, 0)
         theirs = first.published_epochs_to_rebar
         epochs = f"{reached} / {'never' if theirs == NEVER else _short(theirs, 0)}"
         scale = f"{count(first.seeds, 'seed')}, {first.steps:,} steps"
