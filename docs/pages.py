@@ -49,6 +49,7 @@ SUMMARIES = {
     "published": "vae.published_summary",
     "runs": "archive.summary",
     "learning_rates": "archive.rates_summary",
+    "estimators": "benchmark.summary",
 }
 SHORT = 12  # digits of a commit
 
@@ -274,7 +275,7 @@ def publish(preset, command):
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for path in sorted((results / "tables").glob("*.csv")):
-        if path.stem != "bench":
+        if not path.stem.startswith("bench"):
             shutil.copy(path, target)
     bench = results / "tables" / "bench.csv"
     if bench.exists():
@@ -299,6 +300,9 @@ def publish_bench(path):
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     shutil.copy(path, target)
+    several = path.with_name("bench_estimators.csv")
+    if several.exists():
+        shutil.copy(several, target)
     first = pd.read_csv(path).iloc[0]
     facts = {
         ("run", "command"): "make bench",

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from relax.data.images import Images
 from relax.estimators.registry import estimator_names
@@ -303,3 +304,22 @@ def test_the_parts_of_a_step_are_all_timed(benchmark_module, monkeypatch, capsys
     assert [row[0].strip() for row in rows][-2:] == ["Adam", "together"]
     assert len(rows) == 7
     assert all(float(cell) > 0 for cell in rows[-1][1:])
+
+
+@pytest.mark.usefixtures("float64")
+def test_floors_of_several_samples_are_counted_right(benchmark_module):
+    """No step multiplies less than its floor; REINFORCE's is the same in both files."""
+    several, cases = benchmark_module("several"), benchmark_module("cases")
+    floor = benchmark_module("floor")
+    images = cases.synthetic_images(60, dtype=torch.float64)
+    for name, samples in (("reinforce", 1), ("rloo", 3), ("arm", 2), ("double_cv", 2)):
+        run = replace(cases.settings("linear1", "reinforce"), estimator=name)
+        run = replace(run, spec=replace(run.spec, samples=samples, dtype=torch.float64))
+        trainer = Trainer(run, images)
+        x = Minibatches(images.train, run.seeds, run.batch)(0)
+        with FlopCounterMode(display=False) as counter:
+            trainer.step(1, x, run.noise_stream("noise")(0))
+        counted = sum(rows * inner * out for rows, inner, out in several.products(name, samples))
+        assert 1 <= counter.get_total_flops() / 2 / counted < 1.1
+    reinforce = sum(rows * inner * out for rows, inner, out in several.products("reinforce", 1))
+    assert reinforce == floor.multiplications("linear1", "reinforce", cases.BATCH)

@@ -96,6 +96,32 @@ MISTAKES = [
         "vae.estimators: [rebar, disarm_tree]",
         "vae.estimators[1]: 'disarm_tree' is for toy, not for here; allowed here: ",
     ),
+    (
+        "benchmark.bound: [rloo]",
+        "benchmark.bound[0]: 'rloo' is for toy, vae, not for here; allowed here: reinforce, nvil",
+        "vimco, disarm_iw",
+    ),
+    (
+        "{benchmark.samples: [1], benchmark.estimators: [relax, rloo], "
+        "benchmark.bound: [reinforce], benchmark.training: [rebar]}",
+        "benchmark.samples: 'rloo' takes 2 or more samples of a latent, not 1",
+        "with [1]: exact, reinforce, concrete, rebar",
+    ),
+    (
+        "{benchmark.samples: [3], benchmark.estimators: [arm, arms], benchmark.training: [rebar]}",
+        "benchmark.samples: 'arm' takes a multiple of 2 samples of a latent, not 3",
+        "with [3]: rloo, arms, double_cv, rodeo, vimco, disarm_iw",
+    ),
+    ("benchmark.toys.many.latents: 1", "benchmark.toys.many.latents: must be 2 or more; got 1"),
+    (
+        "own.estimators: [reinforce, rebar]",
+        "own.estimators: 'rebar' needs the gradient of the cost, and own.differentiable says that",
+        "allowed here: reinforce, relax, nvil, rloo, arm, disarm, arms, local_expectation, bitflip",
+    ),
+    (
+        "{own.outcomes: 4, own.estimators: [reinforce, arms]}",
+        "own.estimators: 'arms' is for bernoulli latents, not for categorical ones",
+    ),
     ("toy.estimators: [relax, relax]", "toy.estimators: names something twice"),
     ("toy.estimators: [1]", "toy.estimators[0]: must be text; got 1"),
     (

@@ -39,7 +39,7 @@ def configured(project, **own):
 
 def test_the_targets_train_and_compare(project):
     """With a cost that can be differentiated, over three choices among four."""
-    config = configured(project, estimators=["reinforce", "rebar"])
+    config = configured(project, estimators=["reinforce", "rebar"], differentiable=True)
     run = project.snakemake("table_own", "figure_own", "--cores", "2", config=config)
     assert run.returncode == 0, run.stdout
     table = pd.read_csv(project.path / "results/tiny/tables/own.csv")

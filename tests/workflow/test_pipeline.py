@@ -7,7 +7,18 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
-from workflow.project import RL, RL_RUN, TOY, TUNED, VAE, VAE_RUN, names, read_jobs
+from workflow.project import (
+    COMPARED,
+    PROBLEMS,
+    RL,
+    RL_RUN,
+    TOY,
+    TUNED,
+    VAE,
+    VAE_RUN,
+    names,
+    read_jobs,
+)
 
 FIGURES = {
     "fig0_claims": "Claims",
@@ -24,6 +35,8 @@ FIGURES = {
     "fig11_rl": "Reinforcement learning",
     "fig12_vae_pictures": "Discrete VAE",
     "fig13_cartpole": "Reinforcement learning",
+    "fig14_estimators": "Estimators",
+    "fig15_training_at_equal_cost": "Estimators",
 }
 # What each figure must say of the scale at which it was run.
 SCALES = {
@@ -41,8 +54,10 @@ SCALES = {
     "fig11": ["cartpole: 2 seeds"],
     "fig13": ["seed 0", "frames of training"],
     "fig12": ["digits", "REBAR", "seed 0"],
+    "fig14": ["2 seeds", "2 checkpoints"],
+    "fig15": ["2 seeds", "4 to 8 steps"],
 }
-TABLES = ["toy", "vae", "midtraining", "gradients", "rl", "claims", "provenance"]
+TABLES = ["toy", "vae", "midtraining", "gradients", "rl", "estimators", "claims", "provenance"]
 THEORY = ["optimum", "concrete", "relaxations", "terms", "eta", "latents", "equations"]
 KINDS = ("csv", "pt")
 JOBS = [
@@ -53,6 +68,8 @@ JOBS = [
     *(f"{VAE_RUN.format(name)}/training" for name in VAE),
     *(f"{VAE_RUN.format('rebar')}/{name}" for name in ("variance", "midtraining", "pictures")),
     *(f"{RL_RUN.format(name)}/training" for name in RL),
+    *(f"benchmark/{name}" for name in PROBLEMS),
+    *(f"benchmark/vae/digits/linear1/{name}" for name in ("variance", *COMPARED)),
     *(f"figures/{name}" for name in FIGURES),
     "theory",
     "tables/toy",
@@ -60,6 +77,7 @@ JOBS = [
     "tables/midtraining",
     "tables/gradients",
     "tables/rl",
+    "tables/estimators",
     "tables/claims",
     "tables/provenance",
 ]
@@ -79,12 +97,16 @@ def test_the_run_started_every_job_once(tiny):
         "pictures rebar",
         "theory",
         *(f"train_policy {name}" for name in RL),
-        *(f"figure_{number}" for number in range(1, 14)),
+        *["benchmark_toys"] * len(PROBLEMS),
+        "benchmark_vae",
+        *(f"train_benchmark_vae {name.split('/')[0]}" for name in COMPARED),
+        *(f"figure_{number}" for number in range(1, 16)),
         "table_toy",
         "table_vae",
         "table_midtraining",
         "table_gradients",
         "table_rl",
+        "table_estimators",
         "table_claims",
         "provenance",
     ]
@@ -111,11 +133,17 @@ def test_a_run_leaves_the_promised_files_and_no_other(tiny, results):
     """Results, figures, logs and benchmarks by name; no temporary files."""
     expected = {results / "logs" / f"{job}.log" for job in JOBS}
     expected |= {results / "benchmarks" / f"{job}.tsv" for job in JOBS}
-    tables = [job for job in JOBS if not job.startswith(("data", "figures")) and job != "theory"]
+    elsewhere = ("data", "figures", "theory", "benchmark")
+    tables = [job for job in JOBS if not job.startswith(elsewhere)]
     expected |= {results / f"{job}.csv" for job in tables}
     expected |= {results / "theory" / f"{name}.csv" for name in THEORY}
     expected |= {results / "tables" / f"{name}.md" for name in TABLES}
     expected |= {results / "data" / "digits.npz"}
+    measured = ("variance", "training", "seconds")
+    expected |= {results / "benchmark" / p / f"{name}.csv" for p in PROBLEMS for name in measured}
+    compared = results / "benchmark" / "vae" / "digits" / "linear1"
+    expected |= {compared / f"{name}.csv" for name in ("variance", "seconds")}
+    expected |= {compared / name / "training.csv" for name in COMPARED}
     expected |= {results / VAE_RUN.format(name) / f"best.{kind}" for name in VAE for kind in KINDS}
     expected |= {
         results / RL_RUN.format(name) / file for name in RL for file in ("shown.csv", "policy.pt")
@@ -187,6 +215,8 @@ RULES = [
         "provenance",
     ),
     *("train_policy", "table_rl", "figure_11", "figure_13"),
+    *("benchmark_toys", "benchmark_vae", "train_benchmark_vae"),
+    *("table_estimators", "figure_14", "figure_15"),
     *("figure_6", "figure_7", "figure_8", "figure_9", "figure_10"),
 ]
 

@@ -22,9 +22,15 @@ PICTURES = ["pictures rebar"] * MODELS
 THEORY = ["theory"]
 RL = ["train_policy a2c", "train_policy relax"]
 MEASURED = [*VARIANCE, *MIDTRAINING]
+# Of the benchmark: four problems without images, and the first model.
+BENCHMARK = ["benchmark_toys"] * 4
+COMPARED = [f"train_benchmark_vae {name}" for name in ("reinforce", "rebar", "relax", "reinmax")]
+COMPARED += [f"train_benchmark_vae {name}" for name in ("rloo", "double_cv", "rodeo") * 2]
+COMPARED += ["train_benchmark_vae disarm", "train_benchmark_vae arms"]
+ONE_MODEL = ["prepare_data", "train_vae rebar", "benchmark_vae", *BENCHMARK]
 # Of the toys, the claims read those with one latent.
 JUDGED = [job for job in TOY if not job.startswith("train_categorical")]
-JUDGED += [*VAE, *MEASURED, *THEORY, *RL]
+JUDGED += [*VAE, *MEASURED, *THEORY, *RL, *BENCHMARK, "benchmark_vae"]
 FIGURES = {
     "figure_0": ("fig0_claims", [*JUDGED, "table_claims"]),
     "figure_1": ("fig1_toy_training", TOY),
@@ -40,10 +46,14 @@ FIGURES = {
     "figure_11": ("fig11_rl", RL),
     "figure_12": ("fig12_vae_pictures", ONE_RUN + PICTURES),
     "figure_13": ("fig13_cartpole", RL),
+    "figure_14": ("fig14_estimators", ONE_MODEL),
+    "figure_15": ("fig15_training_at_equal_cost", [*ONE_MODEL, *COMPARED]),
 }
-TABLE_NAMES = ("toy", "vae", "midtraining", "gradients", "rl", "claims")
+TABLE_NAMES = ("toy", "vae", "midtraining", "gradients", "rl", "estimators", "claims")
 TABLES = {f"table_{name}": name for name in TABLE_NAMES}
-EVERYTHING = sorted([*TOY, *TUNED, *VAE, *MEASURED, *PICTURES, *THEORY, *RL, *FIGURES, *TABLES])
+MADE = [*TOY, *TUNED, *VAE, *MEASURED, *PICTURES, *THEORY, *RL]
+MADE += [*BENCHMARK, "benchmark_vae", *COMPARED]
+EVERYTHING = sorted([*MADE, *FIGURES, *TABLES])
 
 
 # All with config.yaml as it is: nothing of the default preset is built in the tiny run's folder.
@@ -68,7 +78,8 @@ def test_figures_by_path(tiny, kind):
 
 def test_tables_by_name_and_by_path(tiny):
     """All tables, as CSV and as Markdown, need runs and no figure."""
-    expected = sorted([*TOY, *VAE, *MEASURED, *THEORY, *RL, *TABLES])
+    benchmark = [*BENCHMARK, "benchmark_vae"]
+    expected = sorted([*TOY, *VAE, *MEASURED, *THEORY, *RL, *benchmark, *TABLES])
     assert tiny.planned(*TABLES, config=None) == expected
     paths = [f"results/tables/{name}.{kind}" for name in TABLES.values() for kind in ("csv", "md")]
     assert tiny.planned(*paths, config=None) == expected

@@ -31,6 +31,7 @@ try:
     PACKED_FILES = [file for folder in (*PACKED, *TRIED) for file in files_of(folder)]
 except (ConfigError, DataError) as error:
     raise WorkflowError(str(error))
+BENCHMARK_VAE = f"{RESULTS}/benchmark/vae/{{dataset}}/{{model}}"
 VAE_RUN = "vae/{dataset}/{model}/{estimator}/lr{learning_rate}/seeds{first}-{last}"
 
 
@@ -213,6 +214,15 @@ def task_tables(table, tasks):
         for name, rate, own in policy_runs(task)
         for seeds in seed_ranges("rl")
     ]
+
+
+def benchmark_runs(name):
+    """Paths of this table of every VAE that the benchmark of estimators measures."""
+    return expand(
+        f"{BENCHMARK_VAE}/{name}.csv",
+        dataset=config["benchmark"]["vae"]["datasets"],
+        model=config["benchmark"]["vae"]["models"],
+    )
 
 
 def own_file(wildcards):

@@ -92,14 +92,14 @@ def draw_band(axes, table, y, name, x="step", centre="median", band=None, **styl
     return axes.plot(middle.index, middle, **look)[0]
 
 
-def finish(figure, title, handles, scale):
+def finish(figure, title, handles, scale, columns=3):
     """Title above; below the panels the scale at which the figure was run, and one legend."""
     figure.suptitle(title, fontsize=10)
     legend = figure.legend(
         handles=handles,
         title=scale,
         loc="outside lower center",
-        ncols=len(handles) if len(handles) <= 4 else 3,
+        ncols=len(handles) if len(handles) <= 4 else columns,
         handlelength=3.6,
         columnspacing=1.6,
         frameon=False,

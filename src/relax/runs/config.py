@@ -23,7 +23,8 @@ _Validator = extend(
 
 
 # Names that results/ and figures/ use themselves.
-RESERVED = ("toy", "theory", "vae", "rl", "own", "data", "tables", "unpacked", "logs", "benchmarks")
+RESERVED = ("toy", "theory", "vae", "rl", "benchmark", "own")
+RESERVED += ("data", "tables", "unpacked", "logs", "benchmarks")
 
 
 def check_config(config, schema_path):
@@ -36,6 +37,7 @@ def check_config(config, schema_path):
         "estimator": estimator_names(),
         "toy estimator": estimator_names(section="toy"),
         "policy estimator": estimator_names(section="rl"),
+        "bound estimator": estimator_names(section="bound"),
         "data set": data_set_names(config),
         "task": _environments(config),
     }
@@ -199,6 +201,7 @@ def _check_beyond_schema(config):
         for mistake in _sample_mistakes(config, section)
     ]
     messages += _own_mistakes(config["own"])
+    messages += _benchmark_mistakes(config)
     tuned = config["toy"]["relaxation"]["estimators"]
     drawable = [n for n in estimator_names() if REGISTRY[n].learns and REGISTRY[n].of_z]
     messages += [
@@ -226,13 +229,38 @@ def _check_beyond_schema(config):
 
 
 def _own_mistakes(own):
-    """A line for each estimator that cannot take the latents of the user's own problem."""
+    """A line for each estimator that cannot take the user's own latents, or cost."""
     kind = "categorical" if own["outcomes"] else "bernoulli"
     latents = own["latents"] * (own["outcomes"] or 1)
+    relaxed = own["surrogate"]["add_relaxed_cost"]
     for name in own["estimators"]:
         if why := misfit(name, latents, kind):
             able = estimator_names(latents, kind=kind)
             yield f"  own.estimators: '{name}' {why}; allowed here: {', '.join(able)}"
+        elif not own["differentiable"] and REGISTRY[name].needs_gradient(relaxed):
+            able = estimator_names(latents, kind=kind)
+            able = [other for other in able if not REGISTRY[other].needs_gradient(relaxed)]
+            yield (
+                f"  own.estimators: '{name}' needs the gradient of the cost, and "
+                f"own.differentiable says that there is none; allowed here: {', '.join(able)}"
+            )
+
+
+def _benchmark_mistakes(config):
+    """A line for each estimator that none of the numbers of samples fits."""
+    block = config["benchmark"]
+    samples = block["samples"]
+    able = [
+        name
+        for name, entry in REGISTRY.items()
+        if any(entry.allows(k) for k in samples) and entry.sections != ("rl",)
+    ]
+    for key in ("estimators", "training", "bound"):
+        for name in block[key]:
+            if "samples" in REGISTRY[name].reads and name not in able:
+                why = misfit(name, samples=samples[0])
+                here = [n for n in able if key != "bound" or "bound" in REGISTRY[n].sections]
+                yield f"  benchmark.samples: '{name}' {why}; with {samples}: {', '.join(here)}"
 
 
 def _sample_mistakes(config, section):
