@@ -50,6 +50,7 @@ SUMMARIES = {
     "runs": "archive.summary",
     "learning_rates": "archive.rates_summary",
     "estimators": "benchmark.summary",
+    "reparameterization": "reparameterization.summary",
 }
 SHORT = 12  # digits of a commit
 

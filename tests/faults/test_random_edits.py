@@ -30,6 +30,8 @@ FEEDS = {
     "midtraining": ["figure_5", "table_midtraining", "table_claims"],
     "pictures": ["figure_12"],
     "train_policy": ["figure_11", "figure_13", "table_rl", "table_claims"],
+    "reparameterize": ["figure_16", "table_reparameterization", "table_claims"],
+    "train_factors": ["figure_16", "table_reparameterization", "table_claims"],
     "table_claims": ["figure_0"],
 }
 TRAJECTORY = "rebar"  # whose checkpoints are measured: another's training feeds tables alone

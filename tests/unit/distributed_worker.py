@@ -7,6 +7,7 @@ those of the whole batch, computed alone.
 """
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -49,7 +50,8 @@ def main(folder, rank):
         alone = gradients(model, BATCH, slice(None))
         torch.save({key: g.clone() for key, g in alone.items()}, folder / "alone.pt")
     store = f"file://{folder / 'store'}"
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+    patience = timedelta(minutes=8)
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2, timeout=patience)
     parallel = DistributedDataParallel(model)
     for _ in range(2):  # buckets are rebuilt after the first pass
         found = gradients(parallel, BATCH, slice(3 * rank, 3 * rank + 3))

@@ -3,8 +3,10 @@
 import copy
 import os
 import pickle
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -402,17 +404,38 @@ def test_noise_and_seed_come_from_one_generator():
 
 
 WORKERS = Path(__file__).parent / "distributed_worker.py"
+PATIENCE = 500  # seconds: on a busy machine, loading torch twice alone may take minutes
+
+
+def wait_for(workers):
+    """Wait until all have ended; one that fails ends the other's waiting."""
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while any(worker.poll() is None for worker in workers):
+            failed = any(worker.poll() for worker in workers)
+            if failed or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.kill()
+            worker.wait()
 
 
 def test_distributed_data_parallel_averages_over_processes(tmp_path):
     """Two local processes, each with half of the batch: the gradients are those of the whole."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    # By the loopback device, whatever the machine is called.
+    loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": loopback}
     command = [sys.executable, str(WORKERS), str(tmp_path)]
-    workers = [
-        subprocess.Popen([*command, str(rank)], env=environment, stderr=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
-    errors = [worker.communicate(timeout=120)[1] for worker in workers]
+    workers = []
+    for rank in range(2):
+        # A file and not a pipe: a worker that writes much must not wait for its reader.
+        with open(tmp_path / f"stderr{rank}", "w", encoding="utf-8") as errors:
+            workers.append(subprocess.Popen([*command, str(rank)], env=environment, stderr=errors))
+    wait_for(workers)
+    errors = [(tmp_path / f"stderr{rank}").read_text(encoding="utf-8") for rank in range(2)]
     assert [worker.returncode for worker in workers] == [0, 0], "\n".join(errors)
     alone, first, second = (
         torch.load(tmp_path / f"{name}.pt") for name in ("alone", "rank0", "rank1")

@@ -37,6 +37,7 @@ FIGURES = {
     "fig13_cartpole": "Reinforcement learning",
     "fig14_estimators": "Estimators",
     "fig15_training_at_equal_cost": "Estimators",
+    "fig16_generalised_reparameterization": "Generalised reparameterization",
 }
 # What each figure must say of the scale at which it was run.
 SCALES = {
@@ -56,8 +57,10 @@ SCALES = {
     "fig12": ["digits", "REBAR", "seed 0"],
     "fig14": ["2 seeds", "2 checkpoints"],
     "fig15": ["2 seeds", "4 to 8 steps"],
+    "fig16": ["2 seeds, 6 updates", "Poisson factors: 2 seeds, 4 steps"],
 }
-TABLES = ["toy", "vae", "midtraining", "gradients", "rl", "estimators", "claims", "provenance"]
+TABLES = ["toy", "vae", "midtraining", "gradients", "rl", "estimators"]
+TABLES += ["reparameterization", "claims", "provenance"]
 THEORY = ["optimum", "concrete", "relaxations", "terms", "eta", "latents", "equations"]
 KINDS = ("csv", "pt")
 JOBS = [
@@ -72,6 +75,9 @@ JOBS = [
     *(f"benchmark/vae/digits/linear1/{name}" for name in ("variance", *COMPARED)),
     *(f"figures/{name}" for name in FIGURES),
     "theory",
+    "reparameterization/costs",
+    "reparameterization/training",
+    "tables/reparameterization",
     "tables/toy",
     "tables/vae",
     "tables/midtraining",
@@ -96,11 +102,14 @@ def test_the_run_started_every_job_once(tiny):
         "midtraining rebar",
         "pictures rebar",
         "theory",
+        "reparameterize",
+        "train_factors",
         *(f"train_policy {name}" for name in RL),
         *["benchmark_toys"] * len(PROBLEMS),
         "benchmark_vae",
         *(f"train_benchmark_vae {name.split('/')[0]}" for name in COMPARED),
-        *(f"figure_{number}" for number in range(1, 16)),
+        *(f"figure_{number}" for number in range(1, 17)),
+        "table_reparameterization",
         "table_toy",
         "table_vae",
         "table_midtraining",
@@ -137,6 +146,7 @@ def test_a_run_leaves_the_promised_files_and_no_other(tiny, results):
     tables = [job for job in JOBS if not job.startswith(elsewhere)]
     expected |= {results / f"{job}.csv" for job in tables}
     expected |= {results / "theory" / f"{name}.csv" for name in THEORY}
+    expected |= {results / "reparameterization" / "variances.csv"}
     expected |= {results / "tables" / f"{name}.md" for name in TABLES}
     expected |= {results / "data" / "digits.npz"}
     measured = ("variance", "training", "seconds")
@@ -218,6 +228,7 @@ RULES = [
     *("benchmark_toys", "benchmark_vae", "train_benchmark_vae"),
     *("table_estimators", "figure_14", "figure_15"),
     *("figure_6", "figure_7", "figure_8", "figure_9", "figure_10"),
+    *("reparameterize", "train_factors", "table_reparameterization", "figure_16"),
 ]
 
 
@@ -260,6 +271,7 @@ def test_the_report_shows_every_figure_and_table(built_copy):
         "results/tiny/tables/midtraining.csv": "Discrete VAE",
         "results/tiny/tables/gradients.csv": "Discrete VAE",
         "results/tiny/tables/rl.csv": "Reinforcement learning",
+        "results/tiny/tables/reparameterization.csv": "Generalised reparameterization",
         "results/tiny/tables/claims.csv": "Claims",
         "results/tiny/tables/provenance.csv": "Provenance",
     }

@@ -25,6 +25,7 @@ TOYS = [*["benchmark_toys"] * 3, *BENCHMARK_FIGURES]
 BENCHMARK = ["benchmark_vae", *BENCHMARK_FIGURES]
 COMPARED = ["train_benchmark_vae disarm", "train_benchmark_vae reinforce"]
 THEORY = ["theory", *LEDGER, *(f"figure_{number}" for number in (6, 7, 8, 9, 10))]
+PATHS = ["figure_16", "table_reparameterization", *LEDGER, "all"]
 
 
 def train_toy(*estimators):
@@ -75,6 +76,8 @@ EDITED_KEYS = {
         2,
         [*train_vae("rebar", "relax"), *MEASURED, *PICTURES, *VAE_FIGURES, *BENCHMARK],
     ),
+    "reparameterization.steps": (7, ["reparameterize", *PATHS]),
+    "reparameterization.model.draws": (5, ["train_factors", *PATHS]),
     "data.mirror": ("elsewhere", []),
     "vae.save_every": (1, []),
     "data.sets": ({"mine": UNUSED}, []),
@@ -124,6 +127,8 @@ EDITED_FILES = {
     "estimators/a2c.py": ["train_policy a2c", *RL_FIGURES],
     "experiments/control/problem.py": [*RL, *RL_FIGURES],
     "experiments/vae/midtraining.py": [*MIDTRAINING, "all"],
+    "relaxations/standardised.py": ["reparameterize", "train_factors", *PATHS],
+    "experiments/reparameterization/model.py": ["train_factors", *PATHS],
     "runs/provenance.py": ["all"],
 }
 
@@ -203,6 +208,7 @@ def test_an_edited_script_reruns_its_rule(built_copy):
             f"table_{name}"
             for name in ("midtraining", "gradients", "rl", "toy", "vae", "estimators")
         ),
+        *("table_reparameterization",),
     ]
     assert built_copy.planned() == with_provenance(expected)
 

@@ -21,6 +21,7 @@ MIDTRAINING = ["midtraining rebar"] * MODELS
 PICTURES = ["pictures rebar"] * MODELS
 THEORY = ["theory"]
 RL = ["train_policy a2c", "train_policy relax"]
+PATHS = ["reparameterize", "train_factors"]
 MEASURED = [*VARIANCE, *MIDTRAINING]
 # Of the benchmark: four problems without images, and the first model.
 BENCHMARK = ["benchmark_toys"] * 4
@@ -30,7 +31,7 @@ COMPARED += ["train_benchmark_vae disarm", "train_benchmark_vae arms"]
 ONE_MODEL = ["prepare_data", "train_vae rebar", "benchmark_vae", *BENCHMARK]
 # Of the toys, the claims read those with one latent.
 JUDGED = [job for job in TOY if not job.startswith("train_categorical")]
-JUDGED += [*VAE, *MEASURED, *THEORY, *RL, *BENCHMARK, "benchmark_vae"]
+JUDGED += [*VAE, *MEASURED, *THEORY, *RL, *BENCHMARK, "benchmark_vae", *PATHS]
 FIGURES = {
     "figure_0": ("fig0_claims", [*JUDGED, "table_claims"]),
     "figure_1": ("fig1_toy_training", TOY),
@@ -48,10 +49,12 @@ FIGURES = {
     "figure_13": ("fig13_cartpole", RL),
     "figure_14": ("fig14_estimators", ONE_MODEL),
     "figure_15": ("fig15_training_at_equal_cost", [*ONE_MODEL, *COMPARED]),
+    "figure_16": ("fig16_generalised_reparameterization", PATHS),
 }
-TABLE_NAMES = ("toy", "vae", "midtraining", "gradients", "rl", "estimators", "claims")
+TABLE_NAMES = ("toy", "vae", "midtraining", "gradients", "rl", "estimators")
+TABLE_NAMES += ("reparameterization", "claims")
 TABLES = {f"table_{name}": name for name in TABLE_NAMES}
-MADE = [*TOY, *TUNED, *VAE, *MEASURED, *PICTURES, *THEORY, *RL]
+MADE = [*TOY, *TUNED, *VAE, *MEASURED, *PICTURES, *THEORY, *RL, *PATHS]
 MADE += [*BENCHMARK, "benchmark_vae", *COMPARED]
 EVERYTHING = sorted([*MADE, *FIGURES, *TABLES])
 
@@ -79,7 +82,7 @@ def test_figures_by_path(tiny, kind):
 def test_tables_by_name_and_by_path(tiny):
     """All tables, as CSV and as Markdown, need runs and no figure."""
     benchmark = [*BENCHMARK, "benchmark_vae"]
-    expected = sorted([*TOY, *VAE, *MEASURED, *THEORY, *RL, *benchmark, *TABLES])
+    expected = sorted([*TOY, *VAE, *MEASURED, *THEORY, *RL, *PATHS, *benchmark, *TABLES])
     assert tiny.planned(*TABLES, config=None) == expected
     paths = [f"results/tables/{name}.{kind}" for name in TABLES.values() for kind in ("csv", "md")]
     assert tiny.planned(*paths, config=None) == expected

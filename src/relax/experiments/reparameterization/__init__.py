@@ -1,0 +1,1 @@
+"""The generalised reparameterization and its recursion, on Gamma latents."""
