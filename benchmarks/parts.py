@@ -13,7 +13,6 @@ from cases import package_training, synthetic_images, use_one_thread
 
 from relax.estimators.learning import learn_surrogates
 from relax.experiments.vae.gradients import set_model_gradients
-from relax.numerics.finite import check_finite
 
 NAMES, WARM_UP, STEPS = ("reinforce", "rebar", "relax"), 50, 600
 
@@ -42,7 +41,7 @@ def parts(training):
         stopwatch("minibatch and noise")
         estimate = trainer._estimate(x, noise)
         stopwatch("f, c, its slope, g")
-        check_finite(cost=estimate.cost, **estimate.gradients, step=step, **trainer.who)
+        trainer.divergence.note(estimate.cost, *estimate.gradients.values())
         stopwatch("finite check")
         learn_surrogates(trainer.estimator, trainer.surrogates, estimate.layers)
         stopwatch("gradient in φ")

@@ -5,6 +5,7 @@ import torch
 from workflow.project import Project, write_config
 
 from relax.files import placed_whole
+from relax.runs.tables import read_tables
 
 BAD_CONFIGS = {
     "unknown key": ({"toy.stepz": 5}, ["toy.stepz: unknown key", "did you mean 'steps'?"]),
@@ -41,17 +42,15 @@ def test_a_bad_config_ends_before_any_job(fresh, tmp_path, case):
 # η so large that g² overflows: the surrogate's first update is not a number, the second step's
 # gradient neither.
 OVERFLOW = {"preset": "overflow", "toy.surrogate.scale": 1e200, "vae.surrogate.scale": 1e30}
-RUNS = [  # a job of each rule that trains
+RUNS = [  # a job of each rule that trains a toy
     "toy/t0.45/rebar/seeds0-1",
     "toy/categorical/rebar/seeds0-1",
     "toy/t0.45/rebar/relaxation_seeds0-1",
-    "vae/digits/linear1/rebar/lr0.001/seeds0-1/training",
 ]
 # The toys measure their variance before the first step, and see it there.
 MESSAGES = [
     "the gradient variance stopped being finite at step 0, seed 0, estimator 'rebar'",
     "the gradient variance stopped being finite at step 0, seed 0, estimator 'rebar'",
-    "the gradient stopped being finite at step 2, seed 0, estimator 'rebar'",
     "the gradient stopped being finite at step 2, seed 0, estimator 'rebar'",
 ]
 
@@ -74,13 +73,29 @@ def test_a_run_that_overflows_says_where_and_keeps_no_result(tmp_path):
     for job, message in zip(RUNS, MESSAGES, strict=True):
         assert f"error: {message}" in run.stdout
         assert message in (results / "logs" / f"{job}.log").read_text(encoding="utf-8")
-    # Hidden temporaries, tables and the checkpoint of step 0 alike.
-    assert [p for kind in ("toy", "vae") for p in (results / kind).rglob("*") if p.is_file()] == []
+    # Hidden temporaries and tables alike.
+    assert [p for p in (results / "toy").rglob("*") if p.is_file()] == []
+
+
+def test_a_vae_of_which_nothing_is_left(tmp_path):
+    """Its jobs end with tables that say when; what would show them fails, in one sentence."""
+    project = Project.fresh(tmp_path / "project")
+    changes = {"vae.estimators": ["rebar"], "vae.learning_rates": [0.001, 0.01]}
+    config = write_config(tmp_path, OVERFLOW | changes | {"vae.learning_rates_per_job": 2})
+    run = project.snakemake("table_vae", "--cores", "2", config=config)
+    assert run.returncode != 0
+    assert "diverged: rebar at learning rate 0.01, 2 of 2 seeds (seed 0 at step 2" in run.stdout
+    assert run.stdout.count("error: ") == 1
+    assert "error: no run of the VAE is left to show (diverged, left out: 2 of 2 runs" in run.stdout
+    assert "Traceback" not in run.stdout
+    for rate in ("0.001", "0.01"):
+        path = project.path / f"results/overflow/vae/digits/linear1/rebar/lr{rate}/seeds0-1"
+        assert read_tables(str(path / "training.csv")).diverged_step.tolist() == [2, 2]
 
 
 def test_a_run_that_overflows_at_its_last_step_fails_too(tmp_path):
     """The update after the last check may be the one that ends in numbers that are none."""
-    steps = {"toy.steps": 1, "toy.relaxation.steps": 1, "vae.steps": 1, "vae.checkpoints": 1}
+    steps = {"toy.steps": 1, "toy.relaxation.steps": 1}
     _, run = overflow(tmp_path, steps)
     assert run.returncode != 0
     assert run.stdout.count("error: ") >= len(RUNS)

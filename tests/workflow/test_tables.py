@@ -20,7 +20,7 @@ COLUMNS = {
     ),
     "vae/*/*/*/*/*/training.csv": (
         "dataset model estimator learning_rate noise direct_gradient seed step epoch "
-        "train_elbo valid_elbo"
+        "train_elbo valid_elbo diverged_step"
     ),
     "vae/*/*/*/*/*/variance.csv": (
         "dataset model trajectory learning_rate noise direct_gradient direct_term estimator seed "
@@ -28,7 +28,7 @@ COLUMNS = {
     ),
     "vae/*/*/*/*/*/best.csv": (
         "dataset model estimator learning_rate noise direct_gradient seed step epoch "
-        "valid_elbo valid_bound test_elbo test_bound bound_samples"
+        "valid_elbo valid_bound test_elbo test_bound bound_samples diverged_step"
     ),
     "vae/*/*/*/*/*/midtraining.csv": (
         "dataset model trajectory learning_rate noise direct_gradient checkpoint estimator "
@@ -70,8 +70,8 @@ COLUMNS = {
     "tables/vae.csv": (
         "dataset model estimator learning_rate noise seeds steps best_train_elbo "
         "best_train_elbo_se best_valid_elbo best_valid_elbo_se best_valid_bound "
-        "best_valid_bound_se bound_samples test_elbo test_elbo_se test_bound test_bound_se "
-        "published_train_elbo published_valid_bound epochs_to_rebar seeds_to_rebar "
+        "best_valid_bound_se bound_samples test_elbo test_elbo_se test_bound test_bound_se runs "
+        "diverged published_train_elbo published_valid_bound epochs_to_rebar seeds_to_rebar "
         "published_epochs_to_rebar"
     ),
     "tables/midtraining.csv": (

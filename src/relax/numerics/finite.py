@@ -27,3 +27,37 @@ def check_finite(*, step, seeds, estimator, **values):
                     f"{seed}, estimator '{estimator}'. Lower the learning rate, or look for an "
                     f"overflow in the cost."
                 )
+
+
+NEVER = -1  # the step at which a replica diverged that has not
+
+
+class Divergence:
+    """Of replicas side by side, when the numbers of each stopped being finite, if they did.
+
+    Replicas do not meet, so one that has diverged disturbs no other: it is noted, and left out by
+    whoever reads. The note is made in tensors alone: nothing waits for it, on a GPU either.
+
+    Args:
+        replicas: how many.
+        device: where their numbers are.
+
+    Attributes:
+        step: [replica], `NEVER` where the numbers are still finite.
+    """
+
+    def __init__(self, replicas, device="cpu"):
+        self.step = torch.full((replicas,), NEVER, dtype=torch.int64, device=device)
+        self.now = torch.zeros((), dtype=torch.int64, device=device)
+
+    def note(self, *values):
+        """Look at tensors whose first axis is the replica, at the step `now`."""
+        # A sum is finite only if every summand is; one that overflows is as good as none.
+        total = sum(value.detach().reshape(len(self.step), -1).sum(1) for value in values)
+        broken = ~torch.isfinite(total) & (self.step == NEVER)
+        self.step.copy_(torch.where(broken, self.now, self.step))
+
+    @property
+    def alive(self):
+        """Whether the numbers of each replica are finite so far: bools, [replica]."""
+        return self.step == NEVER

@@ -14,6 +14,14 @@ EARLIER = "before the last start: "  # of a run that went on, the wall time of w
 SPENT = "processor time: "  # and the one before its last, which is of the block alone, in seconds
 
 
+def say(message, log=None):
+    """Write a line to the log, if there is one, and to stderr, where who started the job looks."""
+    if log:
+        log.write(message + "\n")
+        log.flush()
+    print(message, file=sys.stderr)
+
+
 @contextmanager
 def job(log_path, threads=1):
     """Run the block as a job: yields the open log file, a path that the user can read.

@@ -27,7 +27,8 @@ def read_tables(paths):
     """Read CSV tables and stack them; floats come back bit for bit."""
     paths = [paths] if isinstance(paths, str) else list(paths)
     tables = [pd.read_csv(path) for path in paths]
-    return pd.concat(tables, ignore_index=True)
+    # One without rows says nothing of its columns' types.
+    return pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
 
 
 def read_named(inputs, joined=None, without=()):

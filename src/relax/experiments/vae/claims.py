@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from relax.errors import NonFiniteError
 from relax.experiments.vae.selection import (
     as_tuned,
     chosen_on_other_seeds,
+    finite,
     first_passages,
+    left_out,
     on_selected_path,
 )
 from relax.presentation.common import count, label
@@ -49,10 +52,21 @@ def _of(table, problem):
     return None if rows.empty else rows
 
 
-def _of_runs(table, problem, chosen):
-    """The rows of one problem at the learning rates `chosen_on_other_seeds`."""
-    rows = _of(table, problem)
-    return None if rows is None or chosen is None else rows.merge(chosen)
+def _of_runs(tables, name, problem):
+    """Of a table the rows of one problem at the learning rates `chosen_on_other_seeds`, without
+    runs that diverged; None where there are none.
+    """
+    rows, training = _of(tables.get(name), problem), _of(tables.get("training"), problem)
+    if rows is None or training is None:
+        return None
+    rows = finite(rows.merge(chosen_on_other_seeds(training)))
+    return None if rows.empty else rows
+
+
+def _gone(tables, problem, *names):
+    """In words, for the scale, which runs of these estimators diverged: one text or none."""
+    training = _of(tables.get("training"), problem)
+    return list(filter(None, [left_out(training[training.estimator.isin(names)])]))
 
 
 def _as_far_as_both(runs, name, other):
@@ -74,15 +88,13 @@ def better_elbo(tables):
     *validation* is judged on `best.csv`: the model that validated best, evaluated afresh with
     `bound_samples` samples an image. *Training* is the mean of the running mean over the last tenth
     of the epochs. Where there are several learning rates, each seed is judged at the one that did
-    best on the other seeds. Runs that had not ended are compared as far as both came, and only in
-    training: of their kept models one has been trained for longer. Rule: the interval of the
-    difference, paired by seed, is above zero.
+    best on the other seeds; runs that diverged are no pair, and the scale counts them. Runs that
+    had not ended are compared as far as both came, and only in training: of their kept models one
+    has been trained for longer. Rule: the interval of the difference, paired by seed, is above
+    zero.
     """
     for problem in _problems(tables):
-        runs = _of(tables.get("training"), problem)
-        chosen = None if runs is None else chosen_on_other_seeds(runs)
-        runs = _of_runs(tables.get("training"), problem, chosen)
-        best = _of_runs(tables.get("best"), problem, chosen)
+        runs, best = (_of_runs(tables, name, problem) for name in ("training", "best"))
         rivals = with_others(runs, ELBO_RIVALS, ("exact", "relax"))
         pairs = [(kind, "relax", o) for kind in ("training", "validation") for o in rivals]
         for kind, name, other in [*pairs, ("training", "rebar", "concrete")]:
@@ -97,7 +109,8 @@ def better_elbo(tables):
             if scores is not None:
                 gain = paired_interval(scores, column, name, other)
                 if gain is not None:
-                    finding = judged(gain, run_scale(both), above=0)
+                    gone = _gone(tables, problem, name, other)
+                    finding = judged(gain, run_scale(both, *gone), above=0)
             what = "of the kept model, fresh" if kind == "validation" else "mean of the last tenth"
             yield row(
                 f"{label(name)} has a better {kind} ELBO than {label(other)} on {_name(problem)}",
@@ -117,14 +130,13 @@ def faster_than_rebar(tables):
     mean. Rates as in `better_elbo`.
     """
     for problem in _problems(tables):
-        runs = _of(tables.get("training"), problem)
-        finding = None
+        runs, finding = _of_runs(tables, "training", problem), None
         if runs is not None:
-            runs = runs.merge(chosen_on_other_seeds(runs))
             passages = first_passages(runs, "relax", "rebar")
             gap = paired_interval(passages, "epochs", "relax", "rebar")
             if gap is not None:
-                scale = run_scale(runs[runs.estimator == "relax"])
+                gone = _gone(tables, problem, "relax", "rebar")
+                scale = run_scale(runs[runs.estimator == "relax"], *gone)
                 scale += f"; to {passages.level.iloc[0]:.2f} nats"
                 finding = judged(gap, scale, below=0)
         yield row(
@@ -143,8 +155,11 @@ def _on_selected_path(tables, name, problem):
     runs, training = _of(tables.get(name), problem), _of(tables.get("training"), problem)
     if runs is None or training is None:
         return None
-    runs = on_selected_path(runs, training)
-    return None if runs.empty else runs.assign(log=log(runs.encoder_variance))
+    try:
+        runs = on_selected_path(runs, training)
+    except NonFiniteError:  # every run on whose path it was measured has diverged
+        return None
+    return runs.assign(log=log(runs.encoder_variance))
 
 
 def _gap(runs, name, other, *more):

@@ -8,6 +8,7 @@ from relax.experiments.vae.selection import (
     as_tuned,
     best_of_rebar,
     difference_to,
+    left_out,
     on_selected_path,
     select_learning_rate,
 )
@@ -42,13 +43,17 @@ SURROGATES = {
 }
 
 
-def _scale(table, steps="iteration"):
+def _scale(table, training, steps="iteration"):
+    """The scale of what is drawn, and what of the training it is drawn from diverged."""
     rates = ", ".join(f"{rate:g}" for rate in sorted(table.learning_rate.unique()))
     most = "at most " if "planned" in table else ""  # of packed runs, each with its own length
-    return (
-        f"{', '.join(sorted(table.dataset.unique()))}; {count(table.seed.nunique(), 'seed')}, "
-        f"{most}{count(table.step.max(), steps)}, learning rate {rates}, "
-        f"{' and '.join(sorted(table.noise.unique()))} noise"
+    return "\n".join(
+        [
+            f"{', '.join(sorted(table.dataset.unique()))}; {count(table.seed.nunique(), 'seed')}, "
+            f"{most}{count(table.step.max(), steps)}, learning rate {rates}, "
+            f"{' and '.join(sorted(table.noise.unique()))} noise",
+            *filter(None, [left_out(training)]),
+        ]
     )
 
 
@@ -114,9 +119,9 @@ def fig3_vae_training(training):
 
     Args:
         training: rows of `results/vae/**/training.csv`; the learning rate with the best
-            validation ELBO is shown for each estimator.
+            validation ELBO is shown for each estimator. The scale says what diverged.
     """
-    training = select_learning_rate(training)
+    every, training = training, select_learning_rate(training)
     figure, cells = _panels(training, stacked=2, row_height=2.3)
     handles, published = {}, False
     for panels, runs in cells:
@@ -157,7 +162,7 @@ def fig3_vae_training(training):
     if not _stopped(training).empty:
         handles.append(Line2D([], [], color="#444444", label="unfinished: so far", **STOPPED))
     title = "Discrete VAE: training and validation ELBO (mean over seeds; bands: range)"
-    return finish(figure, title, handles, _scale(training))
+    return finish(figure, title, handles, _scale(training, every))
 
 
 def _published(runs):
@@ -215,12 +220,13 @@ def fig4_vae_variance(training, variance):
         "(mean over seeds; bands: range)"
     )
     handles = [handles[name] for name in ordered(handles)]
+    training = training[training.estimator == trajectory]
     if not other_way.empty:
         word = "with" if other_way.direct_term.all() else "without"
         handles.append(Line2D([], [], **DIAMOND, label=f"{word} the direct term"))
     if (variance.flat == False).any():  # noqa: E712 - unknown (NaN) is not hollow
         handles.append(Line2D([], [], **HOLLOW, label="not flat yet"))
-    return finish(figure, title, handles, _scale(variance))
+    return finish(figure, title, handles, _scale(variance, training))
 
 
 def _hollow(panel, rows, column, name):
@@ -288,7 +294,8 @@ def fig5_vae_midtraining(training, midtraining, gradients):
         "(mean over seeds; bands and bars: range)"
     )
     order = sorted(handles, key=lambda key: (list(REGISTRY).index(key[0]), key[1]))
-    return finish(figure, title, [handles[key] for key in order], _scale(runs, "update"))
+    scale = _scale(runs, training[training.estimator == trajectory], "update")
+    return finish(figure, title, [handles[key] for key in order], scale)
 
 
 def _draw_cosines(panel, gradients):

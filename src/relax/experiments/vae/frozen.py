@@ -3,7 +3,7 @@
 **Tuning.** The model of a checkpoint does not move, so φ descends Σ g² as a problem of its own,
 with Adam at rates of its own: `SCALARS` for what is one number a layer (λ, η), which converges in a
 few hundred updates, `NETWORKS` for networks. λ and η start where the checkpoint's own surrogates
-have them, if those are there.
+have them, if those are there. A seed whose numbers stop being finite in it has no variance (NaN).
 
 **Flat.** After every block of updates the log-variance is looked at, on noise that neither the
 tuning nor the measurement sees, the same at every look, and the best φ so far is kept. A seed is
@@ -13,6 +13,7 @@ tables say how many were made, and whether the seed was flat. A seed's result do
 others beside it.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import pandas as pd
@@ -23,9 +24,9 @@ from relax.errors import DataError
 from relax.estimators.learning import learn_surrogates
 from relax.estimators.samples import first_of
 from relax.experiments.vae.gradients import encoder_estimate
-from relax.experiments.vae.trainer import Minibatches, build
+from relax.experiments.vae.trainer import Minibatches, build, of_rows
 from relax.numerics.devices import choose
-from relax.numerics.finite import check_finite
+from relax.numerics.finite import NEVER
 from relax.numerics.optimizers import adam
 from relax.runs.checkpoints import load_checkpoint
 from relax.surrogates.relaxed_cost import RelaxedCost
@@ -54,13 +55,32 @@ class RunningMoments:
         return self.m2 / (self.count - 1)
 
 
-def load_model(model, path):
+def standing(settings, *paths):
+    """Who is left to measure: settings of the seeds that diverged before none of these checkpoints.
+
+    Returns:
+        The settings with those seeds alone, and their rows in the checkpoints.
+    """
+    rows = range(len(settings.seeds))
+    for path in paths:
+        # Checkpoints from before this was noted have none that did.
+        diverged = load_checkpoint(path).get("diverged_step")
+        if diverged is not None:
+            rows = [row for row in rows if diverged[row] == NEVER]
+    return replace(settings, seeds=[settings.seeds[row] for row in rows]), list(rows)
+
+
+def load_model(model, path, rows=None):
     """Put a checkpoint's model parameters into `model`; all the checkpoint's tensors.
+
+    Args:
+        rows: which of the checkpoint's replicas the model has; by default all.
 
     Raises:
         DataError: the checkpoint cannot be read, or belongs to another model.
     """
     tensors = load_checkpoint(path)
+    tensors = tensors if rows is None else of_rows(tensors, rows)
     prefix = "model."
     state = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
     try:
@@ -125,22 +145,24 @@ class BestState:
 class FrozenRun:
     """A model that stands still, and one estimator whose surrogates descend their variance there.
 
-    Networks start silent, so RELAX starts where REBAR does, and NVIL where REINFORCE does: what a
-    random start costs is not measured.
+    Of the replicas in the checkpoints it has those that the settings name (`standing`). Networks
+    start silent, so RELAX starts where REBAR does, and NVIL where REINFORCE does: what a random
+    start costs is not measured.
 
     Args:
         settings: `VAESettings` of the run that wrote the checkpoints.
         images: `Images`.
         name: the estimator.
         device: where to compute (`relax.numerics.devices.choose`).
+        rows: of the settings' seeds, in the checkpoints; by default all that are there.
         changed: fields of the `SurrogateSpec` to set.
 
     Attributes:
         direct: whether the estimates have the direct term ∂f/∂θ; as the settings say, at first.
     """
 
-    def __init__(self, settings, images, name, device="cpu", **changed):
-        self.settings, self.name, device = settings, name, choose(device)
+    def __init__(self, settings, images, name, device="cpu", rows=None, **changed):
+        self.settings, self.name, self.rows, device = settings, name, rows, choose(device)
         self.model, self.estimator, self.surrogates = build(settings, images, name, **changed)
         self.model.to(device)
         self.surrogates.to(device)
@@ -161,7 +183,7 @@ class FrozenRun:
 
     def load(self, path):
         """Stand at a checkpoint, with its λ and η where it has ones; its step."""
-        tensors = load_model(self.model, path)
+        tensors = load_model(self.model, path, self.rows)
         take_relaxations(self.surrogates, tensors)
         self.restart_optimizer()
         return int(tensors["step"])
@@ -184,10 +206,8 @@ class FrozenRun:
         """Update φ for this many more steps; an estimator that learns nothing is done at once."""
         if self.optimizer is None:
             return
-        who = {"seeds": self.settings.seeds, "estimator": self.name}
         for step in range(self.done, self.done + steps):
             estimate = self.estimate(self.batches(step), self.noise(step))
-            check_finite(cost=estimate.cost, **estimate.gradients, step=step, **who)
             learn_surrogates(self.estimator, self.surrogates, estimate.layers)
             self.optimizer.step()
         self.done += steps
@@ -257,11 +277,11 @@ class FrozenRun:
     def measure(self, plan, step, **labels):
         """A row a seed: `labels`, seed, step and the variances; and a note for the log.
 
-        `plan` has `minibatches` and `draws`. Raises NonFiniteError.
+        `plan` has `minibatches` and `draws`. A variance that is not finite is empty.
         """
         seeds = self.settings.seeds
         variances = self.variance(plan.minibatches, plan.draws)
-        check_finite(step=step, seeds=seeds, estimator=self.name, **variances)
-        level = variances["encoder_variance"].log().mean()
+        variances = {n: v.where(v.isfinite(), torch.nan) for n, v in variances.items()}
+        level = variances["encoder_variance"].log().nanmean()
         table = pd.DataFrame({**labels, "seed": list(seeds), "step": step, **variances})
         return table, f"at step {step}: log-variance {level:.3f}"

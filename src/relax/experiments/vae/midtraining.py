@@ -17,9 +17,10 @@ import pandas as pd
 
 from relax.experiments.vae.assumptions import assumptions
 from relax.experiments.vae.comparison import compare, many_sample_gradient
-from relax.experiments.vae.frozen import FrozenRun
+from relax.experiments.vae.frozen import FrozenRun, standing
 from relax.experiments.vae.trainer import VAESettings
 from relax.experiments.vae.variance import trajectory_labels
+from relax.runs.jobs import say
 from relax.runs.progress import progress
 from relax.runs.settings import collect
 from relax.runs.tables import labelled
@@ -38,6 +39,14 @@ OTHERS = (
     ("muprop", "expansion at the mean", {}),
     ("concrete", "relaxed cost, λ fixed", {}),
 )
+# Of the three tables, after the labels of the trajectory.
+COLUMNS = {
+    "midtraining": [*("checkpoint", "estimator", "surrogate", "seed", "step"),
+                    *("encoder_variance", "logit_variance")],
+    "gradients": [*("checkpoint", "estimator", "surrogate", "seed"),
+                  *("cosine", "relative_error", "squared_bias")],
+    "assumptions": ["checkpoint", "estimator", "seed", "share"],
+}  # fmt: skip
 REFERENCE = 10  # times as many draws behind the gradient that the others are compared with
 
 
@@ -77,10 +86,17 @@ def halfway(settings, plan, images, path, log=None, device="cpu"):
         - assumptions, one row an assumption and seed: estimator (whose it is), share of f's
           variance (`assumptions.py`).
 
+        A seed that diverged before the checkpoint has no rows; what tuning a surrogate took out of
+        the finite numbers is empty.
+
     Raises:
         DataError: a checkpoint cannot be read or is of another model.
-        NonFiniteError: tuning a surrogate left the finite numbers.
     """
+    who = trajectory_labels(settings)
+    settings, places = standing(settings, path)
+    if not places:
+        say("every seed has diverged: there is nothing to measure, and the tables are empty", log)
+        return {name: pd.DataFrame(columns=[*who, *columns]) for name, columns in COLUMNS.items()}
     steps = [round(plan.tuning_steps * part / plan.measurements)
              for part in range(plan.measurements + 1)]  # fmt: skip
     curves, gradients, shares, reference = [], [], [], None
@@ -89,7 +105,7 @@ def halfway(settings, plan, images, path, log=None, device="cpu"):
     with progress(title, len(CONTESTANTS) * len(steps) + len(OTHERS), log) as bar:
         for contestant in (*CONTESTANTS, *OTHERS):
             name, made_of, changed = contestant
-            frozen = FrozenRun(settings, images, name, device, **changed)
+            frozen = FrozenRun(settings, images, name, device, places, **changed)
             checkpoint = frozen.load(path)
             labels = {"checkpoint": checkpoint, "estimator": name, "surrogate": made_of}
             for step in steps if contestant in CONTESTANTS else ():
@@ -109,7 +125,6 @@ def halfway(settings, plan, images, path, log=None, device="cpu"):
             compared = compare(frozen, reference, plan.draws)
             gradients.append(pd.DataFrame({**labels, **seeds, **compared}))
     tables = {"midtraining": curves, "gradients": gradients, "assumptions": shares}
-    who = trajectory_labels(settings)
     return {
         name: labelled(pd.concat(rows, ignore_index=True), **who) for name, rows in tables.items()
     }

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from relax.errors import NonFiniteError
 from relax.estimators.registry import REGISTRY
 from relax.presentation.common import count
 from relax.presentation.style import new_figure, ordered
@@ -13,13 +14,19 @@ RUN = ["dataset", "model", "estimator", "learning_rate"]
 def fig12_vae_pictures(pictures):
     """Images, their reconstructions, and samples from the model: a block of three rows a run.
 
-    Of several seeds the first is shown.
+    Of several seeds the first is shown that did not diverge; runs whose seeds all did are named.
 
     Args:
         pictures: rows of `results/vae/**/pictures.csv`.
+
+    Raises:
+        NonFiniteError: every run diverged.
     """
-    seed = pictures.seed.min()
-    pictures = pictures[pictures.seed == seed]
+    every, pictures = pictures, pictures[pictures.kind != "diverged"]
+    if pictures.empty:
+        raise NonFiniteError("no pictures are left to show: every run of the VAE has diverged")
+    gone = sorted(set(every.learning_rate) - set(pictures.learning_rate))
+    pictures = pictures[pictures.seed == pictures.groupby(RUN).seed.transform("min")]
     runs = list(pictures.groupby(RUN))
     blocks = [tiled(own) for _, own in runs]
     columns = min(len(runs), 2)
@@ -40,7 +47,9 @@ def fig12_vae_pictures(pictures):
         panel.set_title(f"{dataset}, {model}\n{scale}", loc="left", fontsize=8)
     figure.suptitle("Discrete VAE: images, reconstructions, and samples", fontsize=10)
     labels = [REGISTRY[name].label for name in ordered(pictures.estimator)]
-    parts = [*sorted(pictures.dataset.unique()), *labels, f"seed {seed}"]
+    seeds = " or ".join(f"{seed}" for seed in sorted(pictures.seed.unique()))
+    parts = [*sorted(pictures.dataset.unique()), *labels, f"seed {seeds}"]
+    parts += [f"diverged: learning rate {rate:g}" for rate in gone]
     figure.supxlabel(
         f"{', '.join(parts)}; black 0, white 1 (data: pixels; else: probabilities)",
         fontsize=8,

@@ -1,9 +1,11 @@
 """Pictures of what a trained VAE has learned: images, their reconstructions, and samples."""
 
+import math
+
 import pandas as pd
 import torch
 
-from relax.experiments.vae.frozen import load_model
+from relax.experiments.vae.frozen import load_model, standing
 from relax.experiments.vae.model import DiscreteVAE
 from relax.experiments.vae.trainer import DTYPE
 from relax.numerics.replicas import parameter_generators
@@ -33,6 +35,8 @@ def sample(model, noise):
 def pictures(settings, images, path, count=10):
     """The first test images, their reconstructions, and as many samples, of the first seed's model.
 
+    The first that did not diverge: where all did, there is one row, of kind "diverged".
+
     Args:
         settings: `VAESettings` of the run that wrote `path`.
         images: `Images`.
@@ -45,10 +49,18 @@ def pictures(settings, images, path, count=10):
     Raises:
         DataError: the file cannot be read or is of another model.
     """
+    names = ("dataset", "model", "estimator", "learning_rate")
+    labels = {name: settings.labels[name] for name in names}
+    first = settings.seeds[0]
+    settings, places = standing(settings, path)
+    if not places:
+        row = {"seed": first, "step": 0, "kind": "diverged"}
+        blank = {"image": 0, "row": 0, "column": 0, "value": math.nan}
+        return pd.DataFrame([labels | row | blank])
     seeds, (height, width) = settings.seeds, images.shape
     generators = parameter_generators(seeds)
     model = DiscreteVAE(settings.model, images.mean.to(DTYPE), settings.latents, generators)
-    steps = load_model(model, path)["step"]
+    steps = load_model(model, path, places)["step"]
     layers, latents = len(model.encoders), settings.latents
     x = images.test[:count].expand(len(seeds), -1, -1)
     noise = NoiseStream(
@@ -68,6 +80,4 @@ def pictures(settings, images, path, count=10):
     for kind, value in kinds.items():
         table = pixels.to_frame(index=False).assign(value=value[0].flatten().numpy())
         tables.append(labelled(table, **of, kind=kind))
-    names = ("dataset", "model", "estimator", "learning_rate")
-    labels = {name: settings.labels[name] for name in names}
     return labelled(pd.concat(tables, ignore_index=True), **labels)

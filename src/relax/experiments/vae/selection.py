@@ -1,19 +1,74 @@
-"""Of the VAE's runs: which learning rate counts, and how runs compare."""
+"""Of the VAE's runs: which learning rate counts, which diverged, and how runs compare.
+
+A run whose numbers stopped being finite has diverged (`diverged_step`). That is a result, which
+tables and figures name; nothing else of such a run is used. Of an estimator's learning rates those
+come first at which the fewest seeds diverged; the validation ELBO decides between them.
+"""
 
 import pandas as pd
+
+from relax.errors import NonFiniteError
 
 RUN_KEYS = ["dataset", "model", "estimator", "learning_rate"]
 
 
+def has_diverged(runs):
+    """Of each row, whether its run has; tables from before this was noted have none that did."""
+    never = pd.Series(float("nan"), index=runs.index)
+    return runs.get("diverged_step", never).notna()
+
+
+def finite(runs):
+    """The rows of the runs that did not diverge."""
+    return runs[~has_diverged(runs)]
+
+
+def left_out(training):
+    """In words, how many runs diverged at which learning rates; "" where none did."""
+    runs = training.assign(gone=has_diverged(training)).groupby([*RUN_KEYS, "seed"]).gone.any()
+    parts = [
+        f"{int(own.sum())} of {len(own)} runs at learning rate {rate:g}"
+        for rate, own in runs.groupby("learning_rate")
+        if own.any()
+    ]
+    return f"diverged, left out: {'; '.join(parts)}" if parts else ""
+
+
+def _scores(training):
+    """The best validation ELBO of each run, empty for one that diverged; by `RUN_KEYS`, seed."""
+    elbos = training.valid_elbo.mask(has_diverged(training))
+    return elbos.groupby([training[key] for key in (*RUN_KEYS, "seed")]).max()
+
+
+def _preferred(scores):
+    """Of scores [learning rate, seed] the rate that counts, or None where all are empty."""
+    scores = scores[scores.notna().any(axis=1)]
+    if scores.empty:
+        return None
+    lost = scores.isna().sum(axis=1)
+    return scores[lost == lost.min()].mean(axis=1).idxmax()
+
+
 def select_learning_rate(training):
-    """For each estimator, the rows of the learning rate with the best mean validation ELBO."""
-    best = training.groupby([*RUN_KEYS, "seed"]).valid_elbo.max().groupby(RUN_KEYS).mean()
-    chosen = best.groupby(RUN_KEYS[:-1]).idxmax()
-    return training.set_index(RUN_KEYS).loc[list(chosen)].reset_index()
+    """For each estimator, the rows of the learning rate that counts, without diverged runs.
+
+    An estimator whose runs all diverged has none.
+
+    Raises:
+        NonFiniteError: every run diverged.
+    """
+    chosen = []
+    for problem, own in _scores(training).groupby(RUN_KEYS[:-1]):
+        rate = _preferred(own.droplevel(RUN_KEYS[:-1]).unstack("seed"))
+        if rate is not None:
+            chosen.append((*problem, rate))
+    if not chosen:
+        raise NonFiniteError(f"no run of the VAE is left to show ({left_out(training)})")
+    return finite(training.set_index(RUN_KEYS).loc[chosen].reset_index())
 
 
 def chosen_on_other_seeds(training):
-    """Of each estimator and seed, the learning rate with the best validation ELBO on the others.
+    """Of each estimator and seed, the learning rate that counts by the others alone.
 
     So no seed is judged at a rate that was chosen by its own luck. A single seed has no others: its
     rate is chosen on itself.
@@ -21,26 +76,38 @@ def chosen_on_other_seeds(training):
     Returns:
         Columns dataset, model, estimator, learning_rate, seed: to merge tables of runs with.
     """
-    best = training.groupby([*RUN_KEYS, "seed"]).valid_elbo.max()
     rows = []
-    for key, scores in best.groupby(RUN_KEYS[:-1]):
+    for key, scores in _scores(training).groupby(RUN_KEYS[:-1]):
         wide = scores.droplevel(RUN_KEYS[:-1]).unstack("seed")
         for seed in wide.columns:
-            others = wide.drop(columns=seed) if wide.shape[1] > 1 else wide
-            rows.append((*key, others.mean(axis=1).idxmax(), seed))
+            rate = _preferred(wide.drop(columns=seed) if wide.shape[1] > 1 else wide)
+            if rate is not None:
+                rows.append((*key, rate, seed))
     return pd.DataFrame(rows, columns=[*RUN_KEYS, "seed"])
 
 
 def on_selected_path(measured, training):
     """Of measurements along training runs, those on the path with its selected learning rate.
 
+    A variance that is not finite, as its surrogate's tuning has diverged, is left out.
+
     Args:
         measured: rows with the columns dataset, model, trajectory (whose path), learning_rate.
         training: rows of `results/vae/**/training.csv`.
+
+    Raises:
+        NonFiniteError: nothing is left.
     """
     chosen = select_learning_rate(training)[RUN_KEYS].drop_duplicates()
     chosen = chosen.rename(columns={"estimator": "trajectory"})
-    return measured.merge(chosen, on=["dataset", "model", "trajectory", "learning_rate"])
+    found = measured.merge(chosen, on=["dataset", "model", "trajectory", "learning_rate"])
+    found = found.dropna(subset=[name for name in ("encoder_variance",) if name in found])
+    if found.empty:
+        raise NonFiniteError(
+            "nothing is left that was measured along training: every run whose checkpoints were "
+            f"measured has diverged ({left_out(training)})"
+        )
+    return found
 
 
 def difference_to(name, table, column):

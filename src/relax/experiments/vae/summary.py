@@ -6,6 +6,8 @@ from relax.experiments.vae.selection import (
     RUN_KEYS,
     ended,
     epochs_to_rebar,
+    finite,
+    has_diverged,
     select_learning_rate,
 )
 from relax.presentation.common import count, in_registry_order, label
@@ -33,9 +35,15 @@ def summarise(training, best):
     that validates best, the bounds with `bound_samples` importance samples; published_train_elbo,
     published_valid_bound. epochs_to_rebar: see `relax.experiments.vae.selection`, mean over the
     seeds that get there; seeds_to_rebar: how many do; published_epochs_to_rebar: infinite where
-    the published run never does; of packed runs planned: the steps that they were to have. Empty
-    where there is nothing: no published number, no REBAR.
+    the published run never does; of packed runs planned: the steps that they were to have. runs,
+    diverged: how many runs there are of all learning rates and seeds, and how many of them
+    diverged; the other columns are of those that did not. Empty where there is nothing: no
+    published number, no REBAR, no run that did not diverge.
+
+    Raises:
+        NonFiniteError: every run diverged.
     """
+    fates = _fates(training)
     training = select_learning_rate(training)
     keys = [*RUN_KEYS, "noise"]
     runs = training.groupby([*keys, "seed"], as_index=False).agg(
@@ -49,18 +57,22 @@ def summarise(training, best):
         best_valid_elbo=("valid", "mean"),
         best_valid_elbo_se=("valid", "sem"),
     )
-    kept = best.groupby(keys, as_index=False).agg(
-        best_valid_bound=("valid_bound", "mean"),
-        best_valid_bound_se=("valid_bound", "sem"),
-        bound_samples=("bound_samples", "max"),
-        test_elbo=("test_elbo", "mean"),
-        test_elbo_se=("test_elbo", "sem"),
-        test_bound=("test_bound", "mean"),
-        test_bound_se=("test_bound", "sem"),
+    kept = (
+        finite(best)
+        .groupby(keys, as_index=False)
+        .agg(
+            best_valid_bound=("valid_bound", "mean"),
+            best_valid_bound_se=("valid_bound", "sem"),
+            bound_samples=("bound_samples", "max"),
+            test_elbo=("test_elbo", "mean"),
+            test_elbo_se=("test_elbo", "sem"),
+            test_bound=("test_bound", "mean"),
+            test_bound_se=("test_bound", "sem"),
+        )
     )
     epochs = epochs_to_rebar(ended(training)).groupby(PROBLEM, as_index=False)
     epochs = epochs.agg(epochs_to_rebar=("epochs", "mean"), seeds_to_rebar=("epochs", "count"))
-    rows = rows.merge(kept, on=keys, how="left")
+    rows = rows.merge(kept, on=keys, how="left").merge(fates, on=PROBLEM, how="right")
     rows["published_train_elbo"] = _published(rows, TRAIN_ELBO)
     rows["published_valid_bound"] = _published(rows, VALID_BOUND)
     rows = rows.merge(epochs, on=PROBLEM, how="left")
@@ -68,9 +80,18 @@ def summarise(training, best):
     if "planned" in training:  # of packed runs
         planned = training.groupby(PROBLEM, as_index=False).planned.max()
         rows = rows.merge(planned, on=PROBLEM, how="left")
-    whole = ["bound_samples", "seeds_to_rebar"]  # counts, also where some are empty
+    whole = ["seeds", "steps", "bound_samples", "seeds_to_rebar"]  # also where some are empty
     rows[whole] = rows[whole].astype("Int64")
     return in_registry_order(rows, *PROBLEM)
+
+
+def _fates(training):
+    """Of each estimator how many runs there are, and how many of them diverged."""
+    each = training.assign(diverged=has_diverged(training))
+    each = each.groupby([*RUN_KEYS, "seed"], as_index=False).diverged.any()
+    return each.groupby(PROBLEM, as_index=False).agg(
+        runs=("diverged", "size"), diverged=("diverged", "sum")
+    )
 
 
 def _published(rows, numbers):
@@ -87,7 +108,7 @@ def for_people(table):
             "data set": table.dataset,
             "model": table.model,
             "estimator": [label(row.estimator) for row in rows],
-            "rate": [f"{row.learning_rate:g}" for row in rows],
+            "rate": [_short(row.learning_rate, 6, "g") for row in rows],
             "training ELBO": _mean_se(table, "best_train_elbo"),
             "published ELBO": [_short(row.published_train_elbo) for row in rows],
             "validation ELBO": _mean_se(table, "best_valid_elbo"),
@@ -96,13 +117,22 @@ def for_people(table):
             f"test bound ({samples})": _mean_se(table, "test_bound"),
             "epochs to REBAR's best": [_epochs(row) for row in rows],
             "published epochs": [_published_epochs(row) for row in rows],
-            "scale": [f"{count(row.seeds, 'seed')}, {_steps(row)}" for row in rows],
+            "scale": [_scale(row) for row in rows],
         }
     )
 
 
-def _short(value, digits=2):
-    return "" if pd.isna(value) else f"{value:.{digits}f}"
+def _scale(row):
+    parts = []
+    if not pd.isna(row.seeds):
+        parts.append(f"{count(int(row.seeds), 'seed')}, {_steps(row)}")
+    if getattr(row, "diverged", 0):  # tables from before this was noted have none
+        parts.append(f"{row.diverged} of {count(row.runs, 'run')} diverged")
+    return "; ".join(parts)
+
+
+def _short(value, digits=2, kind="f"):
+    return "" if pd.isna(value) else f"{value:.{digits}{kind}}"
 
 
 def _mean_se(table, column):
@@ -112,8 +142,8 @@ def _mean_se(table, column):
 
 
 def _steps(row):
-    planned = getattr(row, "planned", row.steps)
-    return f"{row.steps:,} steps" + (f" of {planned:,}, unfinished" if row.steps < planned else "")
+    steps, planned = int(row.steps), getattr(row, "planned", row.steps)
+    return f"{steps:,} steps" + (f" of {planned:,.0f}, unfinished" if steps < planned else "")
 
 
 def _epochs(row):

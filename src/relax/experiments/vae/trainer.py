@@ -13,7 +13,7 @@ from relax.estimators.registry import REGISTRY, load_estimator
 from relax.experiments.vae.gradients import encoder_estimate, network_weights, set_model_gradients
 from relax.experiments.vae.model import MODELS, DiscreteVAE
 from relax.numerics.devices import Captured
-from relax.numerics.finite import check_finite
+from relax.numerics.finite import Divergence
 from relax.numerics.optimizers import adam
 from relax.numerics.replicas import parameter_generators
 from relax.numerics.streams import Noise, NoiseStream, generator
@@ -166,11 +166,20 @@ class Minibatches:
         return self.images.index_select(0, rows.flatten()).view(*rows.shape, -1)
 
 
+def of_rows(tensors, rows):
+    """A checkpoint's tensors, of these replicas; the mean image and the step are all replicas'."""
+    return {
+        name: t if t.dim() == 0 or name.endswith("pixel_mean") else t[rows]
+        for name, t in tensors.items()
+    }
+
+
 class Trainer:
     """One run's model, estimator and surrogates with their optimiser; `step` is one update.
 
-    On a GPU the step is captured as a graph, and whether its numbers are finite is noted there
-    and looked at now and then: asking at every step would leave the GPU waiting.
+    A replica whose cost, gradient or parameters stop being finite is noted in `divergence`, and
+    nothing stops: replicas do not meet. On a GPU the step is captured as a graph, and the note is
+    made there: asking at every step would leave the GPU waiting.
 
     Args:
         settings: `VAESettings`.
@@ -180,8 +189,6 @@ class Trainer:
             default the device decides.
     """
 
-    CHECK_EVERY = 100  # steps between two looks at what was noted
-
     def __init__(self, settings, images, device="cpu", captured=None):
         self.settings = settings
         self.model, self.estimator, self.surrogates = build(settings, images)
@@ -190,40 +197,22 @@ class Trainer:
         if captured is None and torch.device(device).type == "cuda":
             captured = Captured
         self.captured = captured and captured(self._update)
-        self.not_finite = torch.zeros(len(settings.replicas), device=device)
-        self.checked = 0
+        self.divergence = Divergence(len(settings.replicas), device)
         model = (self.model.parameters(), settings.learning_rates)
         groups = [model, *surrogate_groups(settings, self.surrogates)]
         self.optimizer = adam(groups, settings.adam_beta2)
         self.parameters = list(self.model.parameters())
         self.learned = nn.ModuleDict({"model": self.model, "surrogates": self.surrogates})
-        self.who = {"seeds": settings.replicas, "estimator": settings.estimator}
 
     def step(self, step, x, noise, surrogates_only=False):
         """Update φ, and θ unless only the surrogates are trained.
 
         Returns the costs, [replica, samples * batch].
-
-        Raises:
-            NonFiniteError: a cost or gradient stopped being finite.
         """
-        if self.captured is None:
-            estimate = self._estimate(x, noise)
-            check_finite(cost=estimate.cost, **estimate.gradients, step=step, **self.who)
-            return self._learn(estimate, surrogates_only)
-        if surrogates_only:
+        self.divergence.now.fill_(0 if surrogates_only else step)  # before training is step 0
+        if self.captured is None or surrogates_only:
             return self._learn(self._note(self._estimate(x, noise)), surrogates_only)
-        cost = self.captured(x, *(tensor for tensor in noise if tensor is not None))
-        if step - self.checked >= self.CHECK_EVERY:
-            self.check(step)
-        return cost
-
-    def check(self, step):
-        """Stop a captured run in which a number noted since the last look was not finite."""
-        if self.captured:
-            name = f"cost_or_a_gradient_after_step_{self.checked}"
-            check_finite(step=step, **self.who, **{name: self.not_finite})
-            self.checked = step
+        return self.captured(x, *(tensor for tensor in noise if tensor is not None))
 
     def _update(self, x, *noise):
         """A whole step in tensors alone, for a graph."""
@@ -234,9 +223,7 @@ class Trainer:
         return encoder_estimate(self.estimator, self.surrogates, self.model, x, noise, direct)
 
     def _note(self, estimate):
-        """A sum that stays finite, zero, as long as all its summands are."""
-        for value in (estimate.cost, *estimate.gradients.values()):
-            self.not_finite += 0 * value.detach().flatten(1).sum(1)
+        self.divergence.note(estimate.cost, *estimate.gradients.values())
         return estimate
 
     def _learn(self, estimate, surrogates_only=False):
@@ -247,16 +234,24 @@ class Trainer:
         return estimate.cost.detach()
 
     def checkpoint(self, step):
-        """The tensors of a checkpoint; refuses numbers that are not finite."""
-        self.check(step)
-        check_finite(step=step, **dict(self.learned.named_parameters()), **self.who)
-        return self.learned.state_dict() | {"step": torch.tensor(step)}
+        """The tensors of a checkpoint; with them, when each replica diverged, if it did."""
+        self.divergence.now.fill_(step)
+        self.divergence.note(*self.learned.parameters())
+        return self.learned.state_dict() | {
+            "step": torch.tensor(step),
+            "diverged_step": self.divergence.step,
+        }
 
     def state(self):
         """Everything that the next step depends on."""
-        return {"learned": self.learned.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {
+            "learned": self.learned.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "diverged_step": self.divergence.step,
+        }
 
     def load(self, state):
         """Go back to a `state`."""
         self.learned.load_state_dict(state["learned"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.divergence.step.copy_(state["diverged_step"])

@@ -1,11 +1,12 @@
 """A VAE's run that has not ended: the tables that it would write, as far as it came."""
 
-import pandas as pd
+import torch
 
 from relax.errors import DataError
 from relax.experiments.vae.model import DiscreteVAE
 from relax.experiments.vae.trainer import DTYPE
-from relax.experiments.vae.training import score
+from relax.experiments.vae.training import score, stacked, without_diverged
+from relax.numerics.finite import NEVER
 from relax.numerics.replicas import parameter_generators
 from relax.runs.tables import labelled
 
@@ -32,10 +33,13 @@ def tables_so_far(settings, state, images=None):
             f"a state of {replicas} replicas is not of {len(settings.seeds)} seeds: a job that "
             f"trains several learning rates side by side can be packed when it has ended"
         )
-    parts = [pd.DataFrame({"seed": list(settings.seeds)} | _columns(r)) for r in history["rows"]]
-    if not parts:
+    if not history["rows"]:
         return {}
-    training = pd.concat(parts).sort_values(["seed", "step"], ignore_index=True)
+    per_epoch = history["rows"][0]["step"] / history["rows"][0]["epoch"]
+    never = torch.full((replicas,), NEVER)  # states from before this was noted
+    diverged = state["trainer"].get("diverged_step", never).numpy()
+    rows = [_columns(row) for row in history["rows"]]
+    training = stacked(rows, {"seed": list(settings.seeds)}, diverged, per_epoch)
     tables = {"training": labelled(training, **settings.labels)}
     best, _, step = history["best"]
     if images is not None:
@@ -43,8 +47,8 @@ def tables_so_far(settings, state, images=None):
         mean = images.mean.to(DTYPE)
         model = DiscreteVAE(settings.model, mean, settings.latents, generators)
         model.load_state_dict(best)
-        per_epoch = history["rows"][0]["step"] / history["rows"][0]["epoch"]
-        scores = score(settings, model, images, step.cpu(), per_epoch).drop(columns="block")
+        scores = score(settings, model, images, step.cpu(), per_epoch)
+        scores = without_diverged(scores, diverged).drop(columns="block")
         tables["best"] = labelled(scores, **settings.labels)
     return tables
 

@@ -15,11 +15,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from relax.experiments.vae.frozen import FrozenRun
+from relax.experiments.vae.frozen import FrozenRun, standing
 from relax.experiments.vae.trainer import VAESettings
+from relax.runs.jobs import say
 from relax.runs.progress import progress
 from relax.runs.settings import collect
 from relax.runs.tables import labelled
+
+COLUMNS = ["direct_term", "estimator", "seed", "step", "encoder_variance", "logit_variance"]
+COLUMNS += ["updates", "flat", "fall"]
 
 
 @dataclass(frozen=True)
@@ -52,34 +56,40 @@ def measure_variance(settings, measure, images, checkpoints, log=None, device="c
         A tidy table, one row an estimator, seed and checkpoint: dataset, model, trajectory (the
         estimator whose training wrote the checkpoints), learning_rate, noise, direct_gradient,
         direct_term (whether the measured estimates have the direct term), estimator, seed, step,
-        encoder_variance, logit_variance, and of the tuning: updates, flat, fall (`Tuning`).
+        encoder_variance, logit_variance (empty where tuning a surrogate left the finite numbers),
+        and of the tuning: updates, flat, fall (`Tuning`). A seed that diverged before the last
+        checkpoint has no rows.
 
     Raises:
         DataError: a checkpoint cannot be read or is of another model.
-        NonFiniteError: tuning a surrogate left the finite numbers.
     """
     rows = []
+    labels = trajectory_labels(settings)
+    settings, places = standing(settings, *checkpoints)
+    if not places:
+        say("every seed has diverged: there is nothing to measure, and the table is empty", log)
+        return pd.DataFrame(columns=[*labels, *COLUMNS])
     title = f"variance {settings.dataset} {settings.model} on {settings.estimator}'s trajectory"
     plan = (measure.tuning_block, measure.tuning_steps, measure.minibatches)
     with progress(title, len(measure.estimators) * (len(checkpoints) + 1), log) as bar:
 
         def add(frozen, step):
             tuning = frozen.tune_until_flat(*plan)
-            labels = {"direct_term": frozen.direct, "estimator": frozen.name}
-            table, note = frozen.measure(measure, step, **labels)
+            of = {"direct_term": frozen.direct, "estimator": frozen.name}
+            table, note = frozen.measure(measure, step, **of)
             rows.append(table.assign(**tuning.columns))
             state = "flat" if tuning.flat.all() else "not flat"
             bar.advance(note=f"{frozen.name} {note}, {state}")
 
         for name in measure.estimators:
-            frozen = FrozenRun(settings, images, name, device)
+            frozen = FrozenRun(settings, images, name, device, places)
             for path in checkpoints:
                 step = frozen.load(path)
                 add(frozen, step)
             frozen.direct = not settings.direct_gradient
             frozen.restart_optimizer()
             add(frozen, step)
-    return labelled(pd.concat(rows, ignore_index=True), **trajectory_labels(settings))
+    return labelled(pd.concat(rows, ignore_index=True), **labels)
 
 
 def trajectory_labels(settings):
