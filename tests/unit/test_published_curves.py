@@ -6,6 +6,7 @@ import pytest
 from unit import made_up
 
 from relax.experiments.vae import published_summary
+from relax.experiments.vae import summary as vae_summary
 from relax.experiments.vae.figures import PUBLISHED, fig3_vae_training
 from relax.presentation.published_curves import published_at, published_curve
 
@@ -24,7 +25,7 @@ def test_what_was_read_out_of_the_figures():
         for name in ("rebar", "relax"):
             curve = published_curve("mnist", model, name)
             assert curve.epoch.is_monotonic_increasing
-            assert curve.train_elbo.diff().min() > -0.2
+            assert curve.train_elbo.diff().min() > -0.5
             assert curve.epoch.max() == 950
     assert published_curve("omniglot", "linear1", "rebar") is None
     assert published_curve("mnist", "linear1", "concrete") is None
@@ -61,6 +62,9 @@ def test_a_run_that_had_not_ended_has_no_epochs_to_its_best():
     runs = training(120).assign(planned=2000)
     people = published_summary.for_people(published_summary.summarise(runs))
     assert list(people["epochs to REBAR's best"]) == ["– / 857", "– / 531"]
+    table = vae_summary.summarise(runs, made_up.best(runs))
+    assert table.epochs_to_rebar.isna().all()
+    assert set(vae_summary.for_people(table).scale) == {"2 seeds, 1,200 steps of 2,000, unfinished"}
 
 
 def dotted(figure):
@@ -80,7 +84,7 @@ def test_figure_3_shows_them_where_the_run_comes_so_far():
     assert max(line.get_xdata().max() for line in curves) == 120
     said = "dotted: published, digitised"
     assert said in [text.get_text() for text in figure.legends[0].get_texts()]
-    for short in (training(40), training(120, "digits"), training(120, names=["concrete"])):
+    for short in (training(39), training(120, "digits"), training(120, names=["concrete"])):
         figure = fig3_vae_training(short)
         assert dotted(figure) == []
         assert said not in [text.get_text() for text in figure.legends[0].get_texts()]

@@ -177,6 +177,6 @@ def epochs_to_rebar(runs):
         least that best one; NaN for a run that never gets there. Seeds without REBAR are left out.
     """
     goal = best_of_rebar(runs).rename("goal")
-    runs = runs.join(goal, on=goal.index.names, how="inner")
+    runs = runs.join(goal, on=goal.index.names, how="inner").reset_index(drop=True)
     runs = runs.assign(epochs=runs.epoch.where(runs.valid_elbo >= runs.goal))
-    return runs.groupby(["dataset", "model", "estimator", "seed"], as_index=False).epochs.min()
+    return runs.groupby(["dataset", "model", "estimator", "seed"]).epochs.min().reset_index()

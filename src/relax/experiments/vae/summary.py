@@ -70,8 +70,9 @@ def summarise(training, best):
             test_bound_se=("test_bound", "sem"),
         )
     )
-    epochs = epochs_to_rebar(ended(training)).groupby(PROBLEM, as_index=False)
+    epochs = epochs_to_rebar(ended(training)).groupby(PROBLEM)
     epochs = epochs.agg(epochs_to_rebar=("epochs", "mean"), seeds_to_rebar=("epochs", "count"))
+    epochs = epochs.reset_index()
     rows = rows.merge(kept, on=keys, how="left").merge(fates, on=PROBLEM, how="right")
     rows["published_train_elbo"] = _published(rows, TRAIN_ELBO)
     rows["published_valid_bound"] = _published(rows, VALID_BOUND)
