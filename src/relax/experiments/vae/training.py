@@ -188,8 +188,8 @@ def stacked(rows, who, diverged, per_epoch):
 
 
 def when(steps):
-    """Steps [replica] as a column of whole numbers, empty for `NEVER`."""
-    return pd.Series(steps, dtype="Int64").mask(steps == NEVER).array
+    """Steps [replica] as a column, empty for `NEVER`."""
+    return np.where(steps == NEVER, np.nan, steps)
 
 
 def without_diverged(scores, steps):
