@@ -171,7 +171,8 @@ def _published(runs):
     for name in ordered(runs.estimator):
         problem = (problem_of(runs.dataset.iloc[0]), runs.model.iloc[0])
         curve = published_curve(*problem, name)
-        if curve is not None and runs.epoch.max() > curve.epoch.min():
+        # Two points of it at least: between two that are read, a young run's curve is no line.
+        if curve is not None and (curve.epoch <= runs.epoch.max()).sum() >= 2:
             end = min(runs.epoch.max(), curve.epoch.max())
             last = {"epoch": [end], "train_elbo": [published_at(*problem, name, end)]}
             curves[name] = pd.concat([curve[curve.epoch < end], pd.DataFrame(last)])
