@@ -39,12 +39,17 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 KINDS = "table|claims|verdicts|run|times|bench"
 MARK = re.compile(rf"<!-- ({KINDS}) (.*?) -->\n(.*?)<!-- end -->", re.DOTALL)
-BESIDE = ("latents", "equations")  # tables of results/theory that are published too
+BESIDE = (
+    "latents",
+    "equations",
+    "toy_assumptions",
+)  # tables of results/theory that are published too
 COUNTS = ("bound_samples", "seeds_to_rebar", "relax_episodes")
 # What writes a table for people; any other is shown as it is, rounded.
 SUMMARIES = {
     "vae": "vae.summary",
     "midtraining": "vae.midtraining_summary",
+    "gradients": "vae.gradient_summary",
     "rl": "control.summary",
     "published": "vae.published_summary",
     "runs": "archive.summary",

@@ -5,6 +5,7 @@ from functools import cache
 import pandas as pd
 
 from relax.experiments.claims import judge_claims
+from relax.experiments.theory.equation_claims import EQUAL, INEFFECTIVE
 
 VAE = "on the VAE (digits, linear1)"
 SEEDS = range(5)
@@ -118,17 +119,19 @@ def midtraining(seeds=SEEDS, rate=0.001, **changed):
 
 def equations(**changed):
     """Equations whose sides agree; `changed`: the sides of one, or None."""
-    sides = dict.fromkeys(("unbiased", "3", "8", "10", "11"), (0.3, 0.3)) | changed
+    equal = dict.fromkeys(set(EQUAL) - {"8 printed", "10 printed"}, (0.3, 0.3))
+    sides = equal | dict.fromkeys(INEFFECTIVE, (0.4, 0.3)) | changed
     rows = [
-        (name, case, *pair, abs(pair[0] - pair[1]), 0.3)
+        (name, case, *pair, abs(pair[0] - pair[1]), 0.3, 1)
         for name, pair in sides.items()
         if pair
         for case in ("one", "two")
     ]
-    return pd.DataFrame(rows, columns=["equation", "case", "left", "right", "error", "scale"])
+    columns = "equation case left right error scale surrogates"
+    return pd.DataFrame(rows, columns=columns.split())
 
 
-def concrete(bias=lambda temperature: 0.1 * temperature, temperatures=(0.1, 0.5, 1.0)):
+def concrete(bias=lambda temperature: 0.01 * temperature, temperatures=(0.1, 0.5, 1.0)):
     """Concrete's bias at two θ."""
     return pd.DataFrame(
         [(0.45, theta, t, 0.02, bias(t)) for theta in (0.3, 0.6) for t in temperatures],
@@ -136,10 +139,10 @@ def concrete(bias=lambda temperature: 0.1 * temperature, temperatures=(0.1, 0.5,
     )
 
 
-def optimum(best=1e-32, targets=(0.45, 0.499), thetas=(0.2, 0.5), constant=None, families=None):
+def optimum(left=1e-4, targets=(0.45, 0.499), thetas=(0.2, 0.5), constant=None, families=None):
     """Exact optima of one latent; `constant`: c* as a function of target and θ."""
     constant = constant or (lambda t, theta: (1 - theta) * (1 - t) ** 2 + theta * t**2)
-    variances = {"reinforce": 1e-2, "concrete family": 1e-4, "constant": best}
+    variances = {"reinforce": 1e-2, "concrete family": left, "constant": 1e-32}
     rows = [
         (t, "independent", theta, name, variances[name], constant(t, theta), 148.0)
         for t in targets
@@ -168,7 +171,28 @@ def relaxations(learned=(1e-6, 1e-6), seeds=SEEDS):
     )
 
 
-def latents(best=0.05, learned=0.1, seeds=SEEDS, counts=(1, 2)):
+def family(left=1.0, temperatures=(0.1, 10.0)):
+    """Concrete's least variances along λ; `left`: of REINFORCE's 0.01, times 1 + λ²."""
+    rows = [
+        (0.499, "independent", theta, t, 0.01 * left / (1 + t**2), 0.01)
+        for theta in (0.2, 0.5)
+        for t in temperatures
+    ]
+    columns = "target noise theta temperature variance reinforce_variance"
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def toy_assumptions(rebar=0.7):
+    """Shares of f's variance at two θ."""
+    rows = [
+        (0.45, theta, name, v)
+        for theta in (0.2, 0.5)
+        for name, v in (("rebar", rebar), ("nvil", 0))
+    ]
+    return pd.DataFrame(rows, columns=["target", "theta", "estimator", "share"])
+
+
+def latents(best=0.05, learned=0.1, seeds=SEEDS, counts=(1, 2), constant=0.5):
     """Least variances on one and two latents."""
     rows = [
         (n, "coupled", theta, name, seed, v * (1 + (NEAR[seed] if name == "relax trained" else 0)))
@@ -176,7 +200,7 @@ def latents(best=0.05, learned=0.1, seeds=SEEDS, counts=(1, 2)):
         for theta in (0.2, 0.5)
         for name, v in (
             ("reinforce", 1.0),
-            ("best constant", 0.5),
+            ("best constant", constant),
             ("rebar optimum", 0.2),
             ("relax trained", learned),
             ("best of class", best),
@@ -188,16 +212,16 @@ def latents(best=0.05, learned=0.1, seeds=SEEDS, counts=(1, 2)):
     )
 
 
-def eta(learned=(1.01, 1.02), seeds=SEEDS):
-    """η at two θ; the closed form is 1."""
+def eta(excess=(0.001, 0.002), seeds=SEEDS, none=1.5):
+    """Variances at the learned η, at two θ; 1 is the least, and η = 0 has `none`."""
     rows = [
-        (0.45, theta, seed, 0.5, value + NEAR[seed], 1.0)
-        for theta, value in zip((0.2, 0.5), learned, strict=True)
+        (0.45, theta, seed, 0.5, 1 + value * (1 + NEAR[seed]), 1.0, 2.0, none)
+        for theta, value in zip((0.2, 0.5), excess, strict=True)
         for seed in seeds
     ]
-    return pd.DataFrame(
-        rows, columns=["target", "theta", "seed", "temperature", "learned_eta", "closed_eta"]
-    )
+    names = "learned closed start reinforce"
+    columns = ["target", "theta", "seed", "temperature", *(f"{n}_variance" for n in names.split())]
+    return pd.DataFrame(rows, columns=columns)
 
 
 MAKERS = (
@@ -212,6 +236,8 @@ MAKERS = (
     relaxations,
     latents,
     eta,
+    family,
+    toy_assumptions,
 )
 WHOLE = {maker.__name__: maker for maker in MAKERS}
 

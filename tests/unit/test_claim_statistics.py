@@ -7,7 +7,10 @@ from unit.ledger import (
     SEEDS,
     VAE,
     everything,
+    family,
+    latents,
     midtraining,
+    relaxations,
     toy,
     training,
     variance,
@@ -15,7 +18,8 @@ from unit.ledger import (
 )
 
 from relax.experiments.claims import judge_claims
-from relax.experiments.toy.claims import reinforce_variance
+from relax.experiments.theory.claims import learned_surrogate_beats_concrete
+from relax.experiments.toy.claims import best_stretch, reinforce_variance
 from relax.experiments.vae.claims import faster_than_rebar
 from relax.experiments.vae.selection import chosen_on_other_seeds
 from relax.presentation.judge import (
@@ -46,6 +50,18 @@ def test_signal_and_noise_add_up_over_the_steps():
     assert found.value == pytest.approx(200 * 0.25 * 0.002 / 0.1, rel=1e-3)
 
 
+def test_noise_from_before_a_surrogate_was_learned_does_not_count_for_ever():
+    """A run that is all noise for 1,000 steps and has none later: its later stretch is what it can.
+
+    By hand: 1,000 steps at variance 1, then 1,000 at 1e-6, gradient 5e-4 throughout.
+    """
+    run = pd.DataFrame({"step": [0, 1000, 1001, 2001], "exact_variance": [1.0, 1.0, 1e-6, 1e-6]})
+    run = run.assign(target=0.499, theta=0.5, seed=0)
+    assert best_stretch(run) == pytest.approx(1000 * 5e-4 / np.sqrt(1000 * 1e-6))
+    whole = run[run.step.isin([0, 2001])]
+    assert best_stretch(whole) == pytest.approx(2001 * 5e-4 / np.sqrt(2001 * (1 + 1e-6) / 2))
+
+
 def test_what_seeds_cannot_tell_is_not_reproduced():
     """A mean on the right side is not enough: the interval must be there."""
     table = training()
@@ -67,6 +83,33 @@ def test_another_estimator_and_target_get_rows_of_their_own():
     assert found["RELAX has less variance than REBAR on the toy, t = 0.45"] == REPRODUCED
     assert found["RELAX has less variance than mine on the toy, t = 0.45"] == REPRODUCED
     assert found[f"RELAX has a better training ELBO than mine {VAE}"] == REPRODUCED
+
+
+def test_a_constant_is_the_limit_of_concretes_family_of_two_latents():
+    """Where it is the better of the two, the claims are about it."""
+    found = verdicts(latents=latents(constant=0.08))
+    learned = "A learned surrogate has less variance than the best Concrete relaxation, two latents"
+    assert found[learned] == NOT_REPRODUCED
+    found = verdicts(latents=latents(constant=0.05))
+    assert found["Concrete is not the optimal relaxation, two latents"] == NOT_REPRODUCED
+
+
+def test_means_of_variances_over_seeds_are_both_shown():
+    """One bad seed of five: less by the mean of logarithms, more by the arithmetic mean."""
+    table = relaxations((1e-6, 1e-6))
+    table.loc[(table.family == "relax") & (table.seed == 0), "variance"] = 1e-3
+    rows = {row["claim"]: row for row in learned_surrogate_beats_concrete({"relaxations": table})}
+    (found,) = (row for claim, row in rows.items() if "bounded λ" in claim)
+    assert found["value"] == pytest.approx(np.log(1e3 ** (1 / 5) * 1e-2), abs=0.01)
+    assert f"by arithmetic means over seeds {np.log(2.008):+.2f}" in found["scale"]
+
+
+def test_a_hot_enough_member_of_the_family_is_named():
+    """The network has 1e-6, the family 0.01/(1 + λ²): 100 is the first of these that has less."""
+    tables = {"relaxations": relaxations(), "family": family(temperatures=(1.0, 99.0, 101.0))}
+    (found,) = (r for r in learned_surrogate_beats_concrete(tables) if "every" in r["claim"])
+    assert found["verdict"] == NOT_REPRODUCED
+    assert "from λ = 1e+02 on" in found["scale"]
 
 
 def passages(own, other):

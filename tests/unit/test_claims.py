@@ -13,11 +13,13 @@ from unit.ledger import (
     equations,
     eta,
     everything,
+    family,
     latents,
     midtraining,
     optimum,
     relaxations,
     toy,
+    toy_assumptions,
     training,
     variance,
     verdicts,
@@ -25,6 +27,7 @@ from unit.ledger import (
 
 from relax.experiments.claims import for_people, judge_claims
 from relax.experiments.control import claims as control
+from relax.experiments.theory.equation_claims import EQUAL, INEFFECTIVE
 from relax.presentation.common import label
 from relax.presentation.intervals import LEVEL, Interval, OneSeed, interval, paired_interval
 from relax.presentation.judge import (
@@ -42,34 +45,37 @@ from relax.runs.tables import read_tables, write_markdown, write_table
 ELBO_RIVALS = [(n, label(n)) for n in ("reinforce", "nvil", "muprop", "concrete", "rebar")]
 # A claim; the table that decides it; how the table is when the claim fails, and when it is missing.
 RULES = [
-    ("The RELAX estimator is unbiased for every φ", "equations",
-     equations(unbiased=(0.3, 0.31)), equations(unbiased=None)),
-    ("The scale η of least variance is -Cov/Var", "equations",
-     equations(**{"3": (0.3, np.nan)}), equations(**{"3": None})),
-    ("REBAR's control variate has mean zero (sign corrected)", "equations",
-     equations(**{"8": (0.3, -0.3)}), equations(**{"8": None})),
-    ("RELAX's control variate has mean zero (sign corrected)", "equations",
-     equations(**{"10": (0.3, -0.3)}), equations(**{"10": None})),
-    ("The mean of the gradient of g² is the gradient of the variance", "equations",
-     equations(**{"11": (0.3, 0.2)}), equations(**{"11": None})),
+    *((claim, "equations", equations(**{name: (0.3, np.nan if name == "3" else 0.31)}),
+       equations(**{name: None}))
+      for name, (claim, *_) in EQUAL.items() if name not in ("8 printed", "10 printed")),
+    *((claim, "equations", equations(**{name: (0.2, 0.3)}), equations(**{name: None}))
+      for name, claim in INEFFECTIVE.items()),
     ("The Concrete estimator is biased at every temperature above zero", "concrete",
      concrete(lambda t: 0.0 if t == 0.5 else t), concrete()[:0]),
     ("Concrete's bias vanishes as its temperature goes to zero", "concrete",
      concrete(lambda t: 0.1 + 0.01 * t), concrete(temperatures=(0.5,))),
-    ("Concrete is not the optimal relaxation, one latent", "optimum",
-     optimum(best=1e-4), optimum(families=["reinforce", "constant"])),
+    ("Concrete's bias is small", "concrete", concrete(lambda t: 0.1 * t), concrete()[:0]),
+    ("No Concrete relaxation of finite λ is optimal, one latent", "family",
+     family(left=1e-9), family()[:0]),
+    ("Concrete of bounded λ is not the optimal relaxation, one latent", "optimum",
+     optimum(left=1e-7), optimum(families=["reinforce", "constant"])),
     ("Concrete is not the optimal relaxation, two latents", "latents",
      latents(best=0.2), latents(counts=(1,))),
     ("The optimal surrogate depends on θ", "optimum",
      optimum(constant=lambda t, theta: t), optimum(thetas=(0.5,))),
     ("The optimal surrogate depends on f", "optimum",
      optimum(constant=lambda t, theta: theta), optimum(targets=(0.499,))),
-    ("A learned surrogate has less variance than the best Concrete relaxation, toy, t = 0.499",
-     "relaxations", relaxations((1e-6, 2e-4)), relaxations(seeds=[0])),
+    ("A learned surrogate has less variance than the best Concrete relaxation of bounded λ, toy, "
+     "t = 0.499", "relaxations", relaxations((1e-6, 2e-4)), relaxations(seeds=[0])),
+    ("A learned surrogate has less variance than every Concrete relaxation, toy, t = 0.499",
+     "family", family(temperatures=(0.1, 1e6)), family()[:0]),
+    ("The cost at REBAR's relaxed input is highly correlated with the cost, toy",
+     "toy_assumptions", toy_assumptions(0.3), toy_assumptions()[1::2]),
     ("A learned surrogate has less variance than the best Concrete relaxation, two latents",
      "latents", latents(learned=0.3), latents(seeds=[0])),
     ("Gradient descent on g² finds REBAR's optimal scale η", "eta",
-     eta((1.0, 0.8)), eta(seeds=[0])),
+     eta((0.001, 0.02)), eta(seeds=[0])),
+    ("Control: η = 0 has not the least variance", "eta", eta(none=1.005), eta()[:0]),
     ("RELAX finds the solution θ = 0 at t = 0.499", "toy", toy(relax=(0.2, 1e-6)), toy(relax=None)),
     *((f"{label(name)} does not find the solution θ = 0 at t = 0.499", "toy",
        toy(**{name: (0.05, 1e-2)}), lacks)
@@ -162,7 +168,7 @@ def test_one_seed_says_so_and_has_no_interval():
     """A number and the way it points; exact numbers, which have no seeds, are judged as ever."""
     table = judge_claims(everything(**{m.__name__: m(seeds=[0]) for m in ONE_SEED_MAKERS}))
     exact = table[table.scale.str.startswith("exact; ")]
-    assert len(exact) == 7 + 2 + 2 + 2
+    assert len(exact) == (16 + 2) + 3 + 3 + 2 + 1 + 1
     assert set(exact.verdict) <= {REPRODUCED, NOT_REPRODUCED}
     rest = table[(table.verdict != NOT_TESTED) & ~table.index.isin(exact.index)]
     assert len(rest) > 20

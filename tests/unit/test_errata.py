@@ -13,7 +13,9 @@ from unit.test_exact import printed_equation_9
 from relax.estimators.concrete import pathwise_estimate
 from relax.estimators.formula import Estimate, Estimator, control_variate_estimate
 from relax.exact.enumeration import enumerate_expectation, enumerate_gradient
+from relax.exact.optimal import best_scale
 from relax.exact.quadrature import exact_moments
+from relax.experiments.theory.printed import HardSurrogate, entangled
 from relax.experiments.toy.problem import expected_loss, squared_distance
 from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.base import Surrogate, SurrogateSpec, ZeroSurrogate
@@ -73,6 +75,48 @@ def printed_signs(surrogate, cost, logits, draw):
     _, slope = surrogate.value_and_slope(draw.z, cost)
     first = (cost(draw.b) - c).unsqueeze(-1) * BERNOULLI.score(logits, draw.b)
     return first + slope_tilde * draw.dz_tilde - slope
+
+
+# Section 1 ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["independent", "coupled"])
+def test_muprops_control_variate_is_not_a_case_of_relax(kind):
+    """Two latents: with c = f(θ) + f'(θ)·(H(z) - θ) the bias is -f'_i(θ) θ_i (1 - θ_i)."""
+    theta = torch.sigmoid(TWO).requires_grad_()
+    (slope,) = torch.autograd.grad(entangled(theta).sum(), theta)
+    theta, value = theta.detach(), entangled(theta).detach()
+    taylor = HardSurrogate(lambda b: value + (slope * (b - theta)).sum(-1))
+    mean = exact_moments(Estimator(), taylor, entangled, TWO, kind, 33).mean
+    bias = mean - enumerate_gradient(entangled, TWO).view(1, 2)
+    expected = -(slope * theta * (1 - theta)).view(1, 2)
+    torch.testing.assert_close(bias, expected, rtol=0, atol=1e-9)
+    assert expected.abs().min() > 0.02
+
+
+def test_the_scores_variance_depends_on_the_parameter():
+    """1/(θ(1-θ)) in θ, unbounded; θ(1-θ) in the logit. Noise over squared signal is the same."""
+    for theta in (0.25, 0.01):
+        logits = torch.tensor([[[theta]]], dtype=torch.float64).logit()
+        to_theta = 1 / (theta * (1 - theta))  # dα/dθ
+
+        def variance(score, logits=logits):
+            return covariance(score, score, logits)
+
+        def in_logit(b, theta=theta):
+            return (b - theta).sum(-1)
+
+        def in_theta(b, to_theta=to_theta, in_logit=in_logit):
+            return to_theta * in_logit(b)
+
+        assert variance(in_logit) == pytest.approx(theta * (1 - theta), abs=1e-12)
+        assert variance(in_theta) == pytest.approx(to_theta, rel=1e-9)
+        star = (1 - theta) * (1 - TARGET) ** 2 + theta * TARGET**2
+        relative = star**2 / (theta * (1 - theta) * (1 - 2 * TARGET) ** 2)
+        for score, unit in ((in_logit, 1.0), (in_theta, to_theta)):
+            noise = variance(lambda b, score=score: COST(b) * score(b))
+            gradient = unit * theta * (1 - theta) * (1 - 2 * TARGET)
+            assert noise / gradient**2 == pytest.approx(relative, rel=1e-9)
 
 
 # Section 2 ----------------------------------------------------------------------------------
@@ -142,6 +186,21 @@ def test_concretes_bias_is_linear_in_the_temperature_and_not_small():
     for temperature in (0.1, 0.05):
         bias = moments(pathwise_estimate, relaxed(temperature))[0] - GRADIENT
         assert bias == pytest.approx(temperature * slope, rel=0.3 * temperature)
+
+
+@pytest.mark.parametrize("target", [0.3, 0.45])
+def test_which_way_concretes_optimum_lies(target):
+    """At small θ its mean gradient is θ πλ/sin(πλ) (1 - λ - 2t): to 0 for λ < 1 - 2t, else back."""
+    theta = 1e-6
+    logits = torch.tensor([[[theta]]], dtype=torch.float64).logit()
+    cost = squared_distance(target)
+    for ratio, sign in ((0.8, 1), (1.2, -1)):
+        temperature = ratio * (1 - 2 * target)
+        estimator = Estimator(pathwise_estimate)
+        mean = exact_moments(estimator, relaxed(temperature), cost, logits, nodes=2049).mean.item()
+        wave = math.pi * temperature / math.sin(math.pi * temperature)
+        assert mean == pytest.approx(theta * wave * (1 - temperature - 2 * target), rel=0.02)
+        assert mean * sign > 0
 
 
 def test_concretes_low_temperature_limit_has_no_useful_gradient():
@@ -292,6 +351,23 @@ def test_equation_6_as_a_control_variate_does_not_reach_reinforce():
     assert plain == pytest.approx(0.01444, abs=5e-6)
 
 
+def test_equation_6_as_a_control_variate_does_at_a_high_temperature():
+    """At λ = 148 the best η leaves a 65th of REINFORCE's variance: the claim needs its λ."""
+
+    def variance(scale):
+        @rule
+        def corrected(surrogate, cost, logits, draw):
+            c, slope = surrogate.value_and_slope(draw.z, cost)
+            signal = (cost(draw.b) - scale * c).unsqueeze(-1)
+            return signal * score_in_z(logits, draw.z) + scale * slope
+
+        return moments(corrected, relaxed(148.0))[1]
+
+    middle, high, low = (variance(scale) for scale in (0.0, 1.0, -1.0))
+    least = middle - (high - low) ** 2 / (8 * (high + low - 2 * middle))
+    assert least == pytest.approx(2.2116e-4, rel=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["independent", "coupled"])
 def test_equations_8_and_10_have_the_other_sign(kind):
     left = moments(score_term, kind=kind)[0]
@@ -372,17 +448,23 @@ def test_unbiased_for_every_surrogate_needs_it_continuous(height, kind):
 # Section 4 ----------------------------------------------------------------------------------
 
 
-def test_the_hard_toy_is_hard_by_its_signal_not_its_variance():
-    """At θ = ½ REINFORCE's variance is lower at t = 0.499; the squared gradient is 2500 times."""
+def test_what_makes_the_hard_toy_hard():
+    """At θ = ½ REINFORCE's variance does not grow; REBAR's least does, 107 times; the signal falls.
+
+    And from where REBAR starts, the best η leaves nearly all of REINFORCE's at t = 0.45 too.
+    """
     half = torch.zeros(1, 1, 1, dtype=torch.float64)
-    variance, signal = {}, {}
+    plain, least, start, signal = {}, {}, {}, {}
     for target in (0.45, 0.499):
         cost = squared_distance(target)
-        result = exact_moments(Estimator(), ZeroSurrogate(), cost, half)
-        variance[target] = result.variance.item()
+        plain[target] = exact_moments(Estimator(), ZeroSurrogate(), cost, half).variance.item()
+        least[target] = best_scale(relaxed(148.0), cost, half).variance.item()
+        start[target] = best_scale(relaxed(0.5), cost, half).variance.item()
         signal[target] = enumerate_gradient(cost, half).item() ** 2
-    assert variance[0.499] == pytest.approx(0.01563, abs=5e-6)
-    assert variance[0.45] == pytest.approx(0.01594, abs=5e-6)
+    assert plain[0.499] == pytest.approx(0.01563, abs=5e-6)
+    assert plain[0.45] == pytest.approx(0.01594, abs=5e-6)
+    assert least[0.499] / least[0.45] == pytest.approx(107, abs=0.5)
+    assert all(start[target] > 0.999 * plain[target] for target in plain)
     assert signal[0.45] / signal[0.499] == pytest.approx(2500, rel=1e-6)
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from relax.estimators.formula import Estimator, control_variate_estimate
-from relax.exact.enumeration import enumerate_gradient
+from relax.estimators.registry import load_estimator
+from relax.exact.enumeration import enumerate_expectation, enumerate_gradient
 from relax.exact.optimal import ProductBasis, least_variance
 from relax.exact.quadrature import centred_lines, exact_moments, logistic_nodes
 from relax.experiments.toy.problem import squared_distance
@@ -196,6 +197,44 @@ def test_at_one_half_any_scale_makes_rebar_worse_than_reinforce(theta, kind):
             surrogate = RelaxedCost(SurrogateSpec(temperature=temperature, scale=scale), 1)
             variance = exact_moments(FORMULA, surrogate, cost, logits, kind).variance.item()
             assert variance > plain
+
+
+@pytest.mark.parametrize("target", [0.45, 0.499])
+def test_nvils_baseline_is_nearly_the_best_constant(target):
+    """E[f] leaves [(1-2θ)(1-2t)/c*]² of REINFORCE's: at most 6.4e-5 at 0.499, 0.11 at 0.45."""
+    left = []
+    for theta in (1e-4, 0.05, 0.25, 0.5):
+        cost, logits = squared_distance(target), logit_of(theta)
+        mean = enumerate_expectation(cost, logits).item()
+        star, plain = best_constant(cost, theta), theta * (1 - theta)
+        variance = exact_moments(
+            FORMULA, Exponential(theta, (mean, mean), (0.0, 0.0)), cost, logits
+        ).variance.item()
+        left.append(variance / (plain * star**2))
+        expected = ((1 - 2 * theta) * (1 - 2 * target) / star) ** 2
+        assert left[-1] == pytest.approx(expected, abs=1e-12)
+    assert left == sorted(left, reverse=True)
+    assert left[-1] < 1e-12 < left[0] <= {0.45: 0.1093, 0.499: 6.36e-5}[target]
+
+
+@pytest.mark.parametrize("theta", [0.1, 0.3, 0.5])
+def test_muprop_is_a_constant_on_one_latent(theta):
+    """k = η [f(θ) + f'(θ)(1-2θ)]: its variance is a constant's, and the best η leaves none."""
+    target = 0.45
+    cost, logits = squared_distance(target), logit_of(theta)
+    bracket = (theta - target) ** 2 + 2 * (theta - target) * (1 - 2 * theta)
+    star = best_constant(cost, theta)
+    muprop = load_estimator("muprop")
+    for scale in (1.0, -0.7, star / bracket):
+        surrogate = muprop.surrogate(SurrogateSpec(scale=scale, dtype=torch.float64), [None])
+        found = exact_moments(muprop, surrogate, cost, logits)
+        constant = exact_moments(
+            FORMULA, Exponential(theta, (scale * bracket,) * 2, (0.0, 0.0)), cost, logits
+        )
+        torch.testing.assert_close(found.mean, constant.mean, rtol=0, atol=1e-12)
+        torch.testing.assert_close(found.variance, constant.variance, rtol=1e-9, atol=1e-15)
+    assert found.variance.item() < 1e-20
+    assert abs(star / ((0.5 - 0.499) ** 2)) > 200_000  # at θ = ½ the bracket is f(½)
 
 
 # Several latents ----------------------------------------------------------------------------

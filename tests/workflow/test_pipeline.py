@@ -62,6 +62,7 @@ SCALES = {
 TABLES = ["toy", "vae", "midtraining", "gradients", "rl", "estimators"]
 TABLES += ["reparameterization", "claims", "provenance"]
 THEORY = ["optimum", "concrete", "relaxations", "terms", "eta", "latents", "equations"]
+THEORY += ["family", "toy_assumptions"]
 KINDS = ("csv", "pt")
 JOBS = [
     "data/digits",

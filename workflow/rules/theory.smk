@@ -10,6 +10,8 @@ THEORY_TABLES = [
         "eta",
         "latents",
         "equations",
+        "family",
+        "toy_assumptions",
     )
 ]
 
@@ -28,6 +30,8 @@ rule theory:
             labels={"what": "table", "name": "least variances"},
         ),
         equations=THEORY_TABLES[6],
+        family=THEORY_TABLES[7],
+        toy_assumptions=THEORY_TABLES[8],
     log:
         f"{LOGS}/theory.log",
     benchmark:

@@ -29,7 +29,8 @@ def equations(settings):
     """Both sides of each equation, at four θ and every target, for independent and coupled noise.
 
     Columns: equation ("3", "8", "10", "11", "unbiased"), case, left, right, error (|left - right|),
-    scale (the larger of the sides' magnitudes over the case's θ: what the error is small against).
+    scale (the larger of the sides' magnitudes over the case's θ: what the error is small against),
+    surrogates (how many c the row is the worst of).
     """
     rows = []
     for target in settings.targets:
@@ -42,7 +43,7 @@ def equations(settings):
                     case = f"{what}, t={target:g}, theta={theta:g}, {kind} noise"
                     rows.append((equation, case, one, other, abs(one - other), scale))
     columns = ["equation", "case", "left", "right", "error", "scale"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(surrogates=1)
 
 
 def _sides(cost, logits, kind, spec):

@@ -12,16 +12,18 @@ import torch
 
 from relax.estimators.registry import load_estimator
 from relax.exact.enumeration import enumerate_gradient
-from relax.exact.optimal import ProductBasis, best_scale, least_variance, no_cost
+from relax.exact.optimal import ProductBasis, least_variance, no_cost
 from relax.exact.quadrature import exact_moments
+from relax.experiments.theory.assumptions import assumptions
 from relax.experiments.theory.equations import equations
+from relax.experiments.theory.family import best_of_family, eta, family, logits_of, relaxed_at
+from relax.experiments.theory.printed import entangled, printed
 from relax.experiments.toy.problem import ToySettings, squared_distance, tune
 from relax.numerics.replicas import parameter_generators
 from relax.numerics.streams import Noise, uniform_noise
 from relax.runs.settings import collect
 from relax.runs.tables import labelled
 from relax.surrogates.base import Surrogate, SurrogateSpec, ZeroSurrogate
-from relax.surrogates.relaxed_cost import RelaxedCost
 
 RELAX, REINFORCE, CONCRETE = (load_estimator(name) for name in ("relax", "reinforce", "concrete"))
 
@@ -66,40 +68,6 @@ class TheorySettings:
         )
 
 
-def _logits(thetas, latents=1):
-    """[replica, 1, latent], the same θ for every latent."""
-    theta = torch.as_tensor(np.asarray(thetas), dtype=torch.float64)
-    return torch.logit(theta).view(-1, 1, 1).expand(-1, 1, latents)
-
-
-def _relaxed(temperatures, spec, latents=1):
-    """f(σ(z/λ)) with one λ a replica and η = 1."""
-    surrogate = RelaxedCost(replace(spec, scale=1.0, latents=latents), len(temperatures))
-    with torch.no_grad():
-        log = torch.as_tensor(np.log(temperatures), dtype=torch.float64)
-        surrogate.temperature.log_temperature.copy_(log.view(-1, 1, 1))
-    return surrogate
-
-
-def best_of_concrete_family(cost, thetas, settings, noise, latents=1, nodes=None):
-    """Least variance over η (in closed form) and λ (a grid to `largest_temperature`), a row a θ.
-
-    Columns: theta, variance, scale, temperature.
-    """
-    temperatures = np.geomspace(0.1, settings.largest_temperature, 61)
-    rows = []
-    for theta in thetas:
-        logits = _logits([theta] * len(temperatures), latents)
-        found = best_scale(
-            _relaxed(temperatures, settings.spec, latents), cost, logits, noise, nodes
-        )
-        best = int(found.variance.argmin())
-        rows.append(
-            (theta, found.variance[best].item(), found.scale[best].item(), temperatures[best])
-        )
-    return pd.DataFrame(rows, columns=["theta", "variance", "scale", "temperature"])
-
-
 def optimum(settings):
     """Least variances along θ, one latent: REINFORCE, the Concrete family, the constant c*.
 
@@ -108,10 +76,10 @@ def optimum(settings):
     tables, thetas = [], settings.theta_grid
     for target in settings.targets:
         cost = squared_distance(target)
-        family = best_of_concrete_family(cost, thetas, settings, settings.noise)
-        plain = exact_moments(REINFORCE, ZeroSurrogate(), cost, _logits(thetas))
+        family = best_of_family(cost, thetas, settings, settings.noise)
+        plain = exact_moments(REINFORCE, ZeroSurrogate(), cost, logits_of(thetas))
         constant = [
-            least_variance(ProductBasis(1, 0), cost, _logits([theta]), settings.noise)
+            least_variance(ProductBasis(1, 0), cost, logits_of([theta]), settings.noise)
             for theta in thetas
         ]
         heights = [best.surrogate.weights.item() for best in constant]
@@ -139,8 +107,8 @@ def concrete(settings):
     for target in settings.targets:
         cost = squared_distance(target)
         for theta in settings.thetas:
-            logits = _logits([theta] * len(temperatures))
-            moments = exact_moments(CONCRETE, _relaxed(temperatures, settings.spec), cost, logits)
+            logits = logits_of([theta] * len(temperatures))
+            moments = exact_moments(CONCRETE, relaxed_at(temperatures, settings.spec), cost, logits)
             exact = enumerate_gradient(cost, logits).flatten()
             columns = {
                 "temperature": temperatures,
@@ -158,7 +126,7 @@ def _tuned_relax(settings, cost, thetas, target, noise=None, latents=1, log=None
     of_theta, of_seed = (list(column) for column in zip(*rows, strict=True))
     spec = replace(settings.spec, latents=latents, add_relaxed_cost=False)
     surrogate = RELAX.surrogate(spec, parameter_generators(of_seed))
-    logits = _logits(of_theta, latents)
+    logits = logits_of(of_theta, latents)
     tune(settings.toy(target, "relax", noise), surrogate, logits, of_seed, cost, log)
     return surrogate, logits, of_theta, of_seed
 
@@ -181,7 +149,7 @@ def relaxations(settings, points=101, log=None):
         with torch.no_grad():
             values = surrogate(z, cost)
             variance = exact_moments(RELAX, surrogate, cost, logits, settings.noise).variance
-        best = best_of_concrete_family(cost, settings.thetas, settings, settings.noise)
+        best = best_of_family(cost, settings.thetas, settings, settings.noise)
 
         def curve(row, name, value, reached, theta, seed=0, target=target):
             columns = {"u": u, "value": value, "variance": reached}
@@ -195,7 +163,7 @@ def relaxations(settings, points=101, log=None):
             at = z[row * len(settings.seeds)].unsqueeze(0)
             scale, temperature = best.scale[row], best.temperature[row]
             with torch.no_grad():
-                relaxed = scale * _relaxed([temperature], settings.spec)(at, cost)[0].numpy()
+                relaxed = scale * relaxed_at([temperature], settings.spec)(at, cost)[0].numpy()
             constant = (1 - theta) * (1 - target) ** 2 + theta * target**2
             hard = cost((at > 0).double())[0].numpy()
             curves.append(curve(row, "concrete family", relaxed, best.variance[row], theta))
@@ -249,46 +217,6 @@ def terms(surrogate, cost, logits, of_theta, target, settings, samples=10_000, b
     return pd.concat(tables, ignore_index=True)
 
 
-def eta(settings, log=None):
-    """REBAR's η at a fixed λ: learned by descending g² against the closed form, along θ.
-
-    Columns: target, noise, theta, seed, temperature, learned_eta (mean over the second half of the
-    updates, since single-sample steps leave η in motion), closed_eta.
-    """
-    tables = []
-    rows = [(theta, seed) for theta in settings.theta_grid for seed in settings.seeds]
-    of_theta, of_seed = (list(column) for column in zip(*rows, strict=True))
-    temperatures = [settings.spec.temperature] * len(rows)
-    for target in settings.targets:
-        cost, logits = squared_distance(target), _logits(of_theta)
-        surrogate = _relaxed(temperatures, settings.spec)
-        surrogate.temperature.requires_grad_(False)
-        closed = best_scale(_relaxed(temperatures, settings.spec), cost, logits, settings.noise)
-        late = []
-
-        def remember(step, surrogate=surrogate, late=late):
-            if step > settings.steps // 2:
-                late.append(surrogate.scale.detach().flatten().clone())
-
-        run = settings.toy(target, "rebar")
-        tune(run, surrogate, logits, of_seed, cost, log, after=remember)
-        columns = {
-            "theta": of_theta,
-            "seed": of_seed,
-            "temperature": settings.spec.temperature,
-            "learned_eta": torch.stack(late).mean(0),
-            "closed_eta": closed.scale.detach(),
-        }
-        table = pd.DataFrame(columns)
-        tables.append(labelled(table, target=target, noise=settings.noise))
-    return pd.concat(tables, ignore_index=True)
-
-
-def entangled(b):
-    """A cost of two latents that does not separate: (b_1 + b_2 - 1.3)² + b_1 b_2."""
-    return (b.sum(-1) - 1.3).square() + b.prod(-1)
-
-
 def latents(settings, log=None):
     """Least and reached total variances for one and two latents, both kinds of noise.
 
@@ -306,11 +234,11 @@ def latents(settings, log=None):
             reached = exact_moments(RELAX, surrogate, cost, logits, noise, nodes).variance.sum(-1)
             for theta, seed, variance in zip(of_theta, of_seed, reached.tolist(), strict=True):
                 rows.append((count, noise, theta, "relax trained", seed, variance))
-            rebar = best_of_concrete_family(
+            rebar = best_of_family(
                 cost, settings.thetas, settings, noise, count, nodes if count > 1 else None
             )
             for theta, variance in zip(rebar.theta, rebar.variance, strict=True):
-                at = _logits([theta], count)
+                at = logits_of([theta], count)
                 constant = least_variance(ProductBasis(count, 0), cost, at, noise, nodes)
                 best = least_variance(ProductBasis(count, degree), cost, at, noise, nodes)
                 for name, value in (
@@ -334,5 +262,7 @@ def all_tables(settings, log=None):
         "terms": histograms,
         "eta": eta(settings, log),
         "latents": latents(settings, log),
-        "equations": equations(settings),
+        "equations": pd.concat([equations(settings), printed(settings)], ignore_index=True),
+        "family": family(settings),
+        "toy_assumptions": assumptions(settings),
     }

@@ -14,6 +14,7 @@ from relax.experiments.vae.selection import (
 from relax.presentation.common import count, label
 from relax.presentation.intervals import interval, paired_interval, worst
 from relax.presentation.judge import (
+    HIGH,
     NOT_A_RIVAL_IN_VARIANCE,
     judged,
     log,
@@ -23,7 +24,6 @@ from relax.presentation.judge import (
     with_others,
 )
 
-HIGH = 0.5  # a squared correlation above this explains more of the variance than it leaves
 ELBO_RIVALS = ("reinforce", "nvil", "muprop", "concrete", "rebar")
 # The surrogates of RELAX in the table `midtraining`, and how the claims call RELAX with them.
 HALFWAY = {
