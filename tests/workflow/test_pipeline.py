@@ -12,6 +12,7 @@ from workflow.project import (
     PROBLEMS,
     RL,
     RL_RUN,
+    STRUCTURE,
     TOY,
     TUNED,
     VAE,
@@ -38,6 +39,8 @@ FIGURES = {
     "fig14_estimators": "Estimators",
     "fig15_training_at_equal_cost": "Estimators",
     "fig16_generalised_reparameterization": "Generalised reparameterization",
+    "fig17_structure": "Graph structure",
+    "fig18_graph": "Graph structure",
 }
 # What each figure must say of the scale at which it was run.
 SCALES = {
@@ -58,9 +61,11 @@ SCALES = {
     "fig14": ["2 seeds", "2 checkpoints"],
     "fig15": ["2 seeds", "4 to 8 steps"],
     "fig16": ["2 seeds, 6 updates", "Poisson factors: 2 seeds, 4 steps"],
+    "fig17": ["11 nodes, 853 rows; 2 seeds, 48 evaluations of", "coupled noise"],
+    "fig18": ["11 nodes, 853 rows", "mean over 2 seeds"],
 }
 TABLES = ["toy", "vae", "midtraining", "gradients", "rl", "estimators"]
-TABLES += ["reparameterization", "claims", "provenance"]
+TABLES += ["reparameterization", "structure", "claims", "provenance"]
 THEORY = ["optimum", "concrete", "relaxations", "terms", "eta", "latents", "equations"]
 THEORY += ["family", "toy_assumptions"]
 KINDS = ("csv", "pt")
@@ -74,6 +79,8 @@ JOBS = [
     *(f"{RL_RUN.format(name)}/training" for name in RL),
     *(f"benchmark/{name}" for name in PROBLEMS),
     *(f"benchmark/vae/digits/linear1/{name}" for name in ("variance", *COMPARED)),
+    *(f"structure/{name}/seeds0-1" for name in STRUCTURE),
+    "structure/graphs",
     *(f"figures/{name}" for name in FIGURES),
     "theory",
     "reparameterization/costs",
@@ -85,6 +92,7 @@ JOBS = [
     "tables/gradients",
     "tables/rl",
     "tables/estimators",
+    "tables/structure",
     "tables/claims",
     "tables/provenance",
 ]
@@ -109,7 +117,9 @@ def test_the_run_started_every_job_once(tiny):
         *["benchmark_toys"] * len(PROBLEMS),
         "benchmark_vae",
         *(f"train_benchmark_vae {name.split('/')[0]}" for name in COMPARED),
-        *(f"figure_{number}" for number in range(1, 17)),
+        "structure_graphs",
+        *(f"train_structure {name}" for name in STRUCTURE),
+        *(f"figure_{number}" for number in range(1, 19)),
         "table_reparameterization",
         "table_toy",
         "table_vae",
@@ -117,6 +127,7 @@ def test_the_run_started_every_job_once(tiny):
         "table_gradients",
         "table_rl",
         "table_estimators",
+        "table_structure",
         "table_claims",
         "provenance",
     ]
@@ -143,8 +154,14 @@ def test_a_run_leaves_the_promised_files_and_no_other(tiny, results):
     """Results, figures, logs and benchmarks by name; no temporary files."""
     expected = {results / "logs" / f"{job}.log" for job in JOBS}
     expected |= {results / "benchmarks" / f"{job}.tsv" for job in JOBS}
-    elsewhere = ("data", "figures", "theory", "benchmark")
+    several = [f"structure/{name}/seeds0-1" for name in STRUCTURE]
+    elsewhere = ("data", "figures", "theory", "benchmark", *several)
     tables = [job for job in JOBS if not job.startswith(elsewhere)]
+    expected |= {
+        results / run / f"{name}.csv"
+        for run in several
+        for name in ("training", "edges", "variance", "seconds")
+    }
     expected |= {results / f"{job}.csv" for job in tables}
     expected |= {results / "theory" / f"{name}.csv" for name in THEORY}
     expected |= {results / "reparameterization" / "variances.csv"}
@@ -228,6 +245,7 @@ RULES = [
     *("train_policy", "table_rl", "figure_11", "figure_13"),
     *("benchmark_toys", "benchmark_vae", "train_benchmark_vae"),
     *("table_estimators", "figure_14", "figure_15"),
+    *("structure_graphs", "train_structure", "table_structure", "figure_17", "figure_18"),
     *("figure_6", "figure_7", "figure_8", "figure_9", "figure_10"),
     *("reparameterize", "train_factors", "table_reparameterization", "figure_16"),
 ]
@@ -273,6 +291,7 @@ def test_the_report_shows_every_figure_and_table(built_copy):
         "results/tiny/tables/gradients.csv": "Discrete VAE",
         "results/tiny/tables/rl.csv": "Reinforcement learning",
         "results/tiny/tables/reparameterization.csv": "Generalised reparameterization",
+        "results/tiny/tables/structure.csv": "Graph structure",
         "results/tiny/tables/claims.csv": "Claims",
         "results/tiny/tables/provenance.csv": "Provenance",
     }

@@ -50,7 +50,16 @@ UNUSED = {
     "files": {"a.npz": {"path": "a.npz", "sha256": "0" * 64}},
     "shape": [8, 8],
 }
+STRUCTURE = [f"train_structure {name}" for name in ("reinforce", "relax", "rloo")]
+STRUCTURE_FIGURES = ["figure_17", "figure_18", "table_structure", *LEDGER, "all"]
 EDITED_KEYS = {
+    "structure.acyclicity": (1.0, [*STRUCTURE, *STRUCTURE_FIGURES]),
+    "structure.surrogate.hidden": ([4], ["train_structure relax", *STRUCTURE_FIGURES]),
+    "structure.transform": ("none", ["structure_graphs", *STRUCTURE, *STRUCTURE_FIGURES]),
+    "structure.random.estimators": (
+        ["rloo", "relax"],
+        ["train_structure relax", *STRUCTURE_FIGURES],
+    ),
     "toy.surrogate.hidden": ([3], train_toy("relax") + tune("relax") + TOY_FIGURES + THEORY + TOYS),
     "toy.surrogate.temperature": (
         0.6,
@@ -130,6 +139,8 @@ EDITED_FILES = {
     "relaxations/standardised.py": ["reparameterize", "train_factors", *PATHS],
     "experiments/reparameterization/model.py": ["train_factors", *PATHS],
     "runs/provenance.py": ["all"],
+    "experiments/structure/cost.py": [*STRUCTURE, *STRUCTURE_FIGURES],
+    "experiments/structure/graph_figures.py": ["figure_18", "all"],
 }
 
 
@@ -208,7 +219,7 @@ def test_an_edited_script_reruns_its_rule(built_copy):
             f"table_{name}"
             for name in ("midtraining", "gradients", "rl", "toy", "vae", "estimators")
         ),
-        *("table_reparameterization",),
+        *("table_reparameterization", "table_structure"),
     ]
     assert built_copy.planned() == with_provenance(expected)
 
@@ -220,7 +231,7 @@ def made(project):
         for top in ("results/tiny", "figures/tiny")
         for path in (project.path / top).rglob("*")
         if path.is_file() and not {"logs", "benchmarks"} & set(path.parts)
-        if path.stem not in ("provenance", "seconds", "estimators")
+        if path.stem not in ("provenance", "seconds", "estimators", "structure")
         if not path.stem.startswith(("fig14", "fig15"))
     }
 

@@ -84,6 +84,23 @@ COLUMNS = {
         "assumption_se"
     ),
     "tables/provenance.csv": "topic item value",
+    "structure/graphs.csv": "problem nodes rows graph score acyclic edges parent child",
+    "structure/*/*/training.csv": (
+        "problem latents estimator noise seed step evaluations gradients score edges "
+        "distance_to_best distance skeleton_distance"
+    ),
+    "structure/*/*/edges.csv": (
+        "problem latents estimator noise seeds parent child probability learned"
+    ),
+    "structure/*/*/variance.csv": (
+        "problem latents estimator noise seed way variance mean_squared_error"
+    ),
+    "structure/*/*/seconds.csv": "problem latents estimator noise seeds steps seconds",
+    "tables/structure.csv": (
+        "problem nodes rows latents estimator noise seeds steps evaluations gradients score "
+        "score_low score_high optimum gap gap_low gap_high found edges distance_to_best distance "
+        "skeleton_distance seconds"
+    ),
 }
 
 

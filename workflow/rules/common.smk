@@ -239,6 +239,16 @@ def own_file(wildcards):
     )
 
 
+def structure_file(wildcards):
+    """The user's table for structure learning, where snakemake runs; none: Sachs's, packaged."""
+    file = config["structure"]["file"]
+    if file is None:
+        return []
+    if not os.path.isfile(file):
+        raise WorkflowError(f"structure.file: there is no file '{file}'")
+    return file
+
+
 def figure_outputs(name, category, what):
     """The three files of a figure; the web report shows the svg."""
     svg = report(

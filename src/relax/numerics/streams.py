@@ -35,6 +35,7 @@ _PURPOSES = (
     "shown noise",
     "tuning look",
     "reference",
+    "graph",
 )
 
 

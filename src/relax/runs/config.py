@@ -11,7 +11,7 @@ from jsonschema.validators import extend
 
 from relax.data.datasets import data_set_names, mistakes
 from relax.errors import ConfigError
-from relax.estimators.registry import REGISTRY, estimator_names, misfit
+from relax.estimators.registry import REGISTRY, calls, estimator_names, misfit
 
 # JSON Schema calls 1000.0 an integer; Python's range() does not.
 _Validator = extend(
@@ -23,7 +23,7 @@ _Validator = extend(
 
 
 # Names that results/ and figures/ use themselves.
-RESERVED = ("toy", "theory", "vae", "rl", "benchmark", "own")
+RESERVED = ("toy", "theory", "vae", "rl", "benchmark", "own", "structure")
 RESERVED += ("data", "tables", "unpacked", "logs", "benchmarks")
 
 
@@ -197,11 +197,12 @@ def _check_beyond_schema(config):
         )
     messages += [
         mistake
-        for section in ("toy", "vae", "own")
+        for section in ("toy", "vae", "own", "structure")
         for mistake in _sample_mistakes(config, section)
     ]
     messages += _own_mistakes(config["own"])
     messages += _benchmark_mistakes(config)
+    messages += _structure_mistakes(config["structure"])
     tuned = config["toy"]["relaxation"]["estimators"]
     drawable = [n for n in estimator_names() if REGISTRY[n].learns and REGISTRY[n].of_z]
     messages += [
@@ -263,13 +264,42 @@ def _benchmark_mistakes(config):
                 yield f"  benchmark.samples: '{name}' {why}; with {samples}: {', '.join(here)}"
 
 
+def _structure_mistakes(structure):
+    """A line for each estimator that cannot take its latents or has too few evaluations a step."""
+    kinds = {"edges": "bernoulli", "ordering": "joint"}
+    asked = [kinds[latents] for latents in structure["latents"]]
+    able = [name for name in estimator_names() if set(asked) & set(REGISTRY[name].kinds)]
+    budget, settings = structure["evaluations_per_step"], structure["surrogate"]
+    for name in structure["estimators"]:
+        if name not in able:
+            yield (
+                f"  structure.estimators: '{name}' is not for {' or '.join(structure['latents'])}; "
+                f"allowed here: {', '.join(able)}"
+            )
+            continue
+        shape = structure["noise"], settings["add_relaxed_cost"]
+        each = calls(name, settings["samples"], 1, *shape).evaluations
+        if each > budget:
+            yield (
+                f"  structure.evaluations_per_step: an estimate of '{name}' takes {each} "
+                f"evaluations; must be as many or more; got {budget}"
+            )
+    for name in structure["random"]["estimators"]:
+        if name not in structure["estimators"]:
+            yield (
+                f"  structure.random.estimators: must be among structure.estimators "
+                f"({', '.join(structure['estimators'])}); got '{name}'"
+            )
+
+
 def _sample_mistakes(config, section):
     """A line for each estimator of the section that cannot take its number of samples."""
     samples = config[section]["surrogate"]["samples"]
     able = [name for name, entry in REGISTRY.items() if entry.samples[1] and entry.allows(samples)]
     for name in config[section]["estimators"]:
         if "samples" in REGISTRY[name].reads and (why := misfit(name, samples=samples)):
-            alone = estimator_names(section=section, samples=1)
+            known = "toy" if section == "toy" else "vae"  # own and structure name the vae's
+            alone = estimator_names(section=known, samples=1)
             would = f"with {samples}: {', '.join(able)}" if able else f"with 1: {', '.join(alone)}"
             yield f"  {section}.surrogate.samples: '{name}' {why}; {would}"
 

@@ -1,0 +1,149 @@
+"""The cost of a graph: minus its score, and for edges that may close cycles what those cost.
+
+    f(A) = -Σ_i local(i, parents of i) + λ h(A),     h(A) = tr (I + A/p)^p - d
+
+with d nodes and p the least power of two that is d or more. h counts the closed walks of each
+length up to p, with positive weights: it is 0 where there is no cycle, and positive where there is
+one (Yu, Chen, Gao and Yu, 2019, with p = d; powers of two take log p products).
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+
+class TableCost:
+    """f as a black box: the local scores are looked up, and b can only be hard.
+
+    Args:
+        latents: `latents.Edges` or `latents.Ordering`.
+        table: local scores, [node, 2^(nodes - 1)], float64 (`scores.local_scores`).
+        weight: λ; cycles cost nothing where the latents have none.
+        dtype: of b.
+    """
+
+    def __init__(self, latents, table: np.ndarray, weight: float, dtype: torch.dtype):
+        self.latents, self.weight = latents, 0.0 if latents.acyclic else weight
+        d = latents.nodes
+        self.table = torch.from_numpy(table).to(dtype).flatten()
+        self.first = torch.arange(d) * 2 ** (d - 1)
+        parent, child = np.indices((d, d))
+        # A node's own bit is left out of the number of its parents' set (`scores.without_gap`).
+        bits = np.where(parent == child, 0, 2.0 ** (parent - (parent > child)))
+        codes = bits[:, :, None] * np.eye(d)  # [parent, child, child]
+        self.codes = torch.from_numpy(codes).to(dtype).flatten(0, 1)
+        self.identity = torch.eye(d, dtype=dtype)
+        self.doublings = int(d - 1).bit_length()
+
+    def __call__(self, b: Tensor) -> Tensor:
+        """f, [replica, batch, latent] -> [replica, batch], in nats a cell."""
+        return self.look_up(self.latents.adjacency(b))
+
+    def look_up(self, graph: Tensor) -> Tensor:
+        """f of hard matrices [replica, batch, parent, child]."""
+        with torch.no_grad():
+            place = (graph.flatten(-2) @ self.codes).long().add_(self.first)
+            f = self.table[place].sum(-1).neg_()
+            return f.add_(self.cycles(graph), alpha=self.weight) if self.weight else f
+
+    def cycles(self, graph: Tensor) -> Tensor:
+        """h of matrices [replica, batch, parent, child], hard or not: [replica, batch]."""
+        power = self.identity + graph.flatten(0, 1) / 2**self.doublings
+        for _ in range(self.doublings - 1):
+            power = power @ power
+        # The trace of the last product, without the product.
+        trace = torch.linalg.vecdot(power.flatten(1), power.mT.flatten(1))
+        return trace.view(graph.shape[:2]) - self.latents.nodes
+
+
+class SoftCost(TableCost):
+    """The same f at hard b, by the table; between them by least squares with soft masks.
+
+    A parent's mask m_k in [0, 1] is a ridge of 1/m_k - 1 on its coefficient: none for 1, and for 0
+    the coefficient is 0. With D = diag(1/m - 1) and the correlations R, node i's variance is
+
+        Var_m(x_i) = 1 - R_iᵀ (R + D)⁻¹ R_i,
+
+    for hard m that given its parents. A value that asks for a gradient gets f by this formula; any
+    other is taken to be hard.
+
+    Args:
+        correlation: R, [node, node].
+        price: of an edge, log(n)/(2n) for n rows.
+    """
+
+    def __init__(
+        self,
+        latents,
+        table: np.ndarray,
+        weight: float,
+        dtype: torch.dtype,
+        correlation: np.ndarray,
+        price: float,
+    ):
+        super().__init__(latents, table, weight, dtype)
+        self.correlation, self.price = torch.from_numpy(correlation).to(dtype), price
+
+    def __call__(self, b: Tensor) -> Tensor:
+        return self.soft(self.latents.adjacency(b)) if b.requires_grad else super().__call__(b)
+
+    def soft(self, graph: Tensor) -> Tensor:
+        """f of matrices [replica, batch, parent, child] between 0 and 1, differentiable."""
+        variances = _Variances.apply(graph.mT, self.correlation)
+        f = 0.5 * torch.log(variances).sum(-1) + self.price * graph.sum((-2, -1))
+        return f + self.weight * self.cycles(graph) if self.weight else f
+
+
+class _Shares(Function):
+    """e = P⁻¹ R_i of each node i, [..., child, node], for masks [..., child, parent]; P see below.
+
+    With the ridge regression's coefficients β = (R + D)⁻¹ R_i, e_k is what the residual x_i - βᵀx
+    has in common with x_k, and β_k more: β_k = m_k e_k. Hence P = I + (R - I) M. As m_i = 0, e_i is
+    the variance itself. Of Σ w·e the derivative in m is -e ⊙ (R - I) P⁻ᵀ w.
+    """
+
+    @staticmethod
+    def forward(ctx, mask, correlation):
+        e = _solve(_system(mask, correlation), correlation.expand_as(mask))
+        ctx.save_for_backward(mask, correlation, e)
+        return e
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, weight):
+        mask, correlation, e = ctx.saved_tensors
+        back = _solve(_system(mask, correlation).mT, weight)
+        return (back - back @ correlation) * e, None
+
+
+class _Variances(Function):
+    """Var_m(x_i), [..., child], of masks [..., child, parent]; twice differentiable in them.
+
+    ∂Var/∂m_k = βᵀ ∂D/∂m_k β = -β_k²/m_k² = -e_k².
+    """
+
+    @staticmethod
+    def forward(ctx, mask, correlation):
+        e = _Shares.apply(mask, correlation)
+        ctx.save_for_backward(mask, correlation, e)
+        return e.diagonal(dim1=-2, dim2=-1).clone()
+
+    @staticmethod
+    def backward(ctx, weight):
+        mask, correlation, e = ctx.saved_tensors
+        if torch.is_grad_enabled():  # the gradient is to be differentiated
+            e = _Shares.apply(mask, correlation)
+        others = 1 - torch.eye(len(correlation), dtype=mask.dtype)
+        return -weight.unsqueeze(-1) * e.square() * others, None
+
+
+def _system(mask, correlation):
+    """P, [..., child, node, node]."""
+    identity = torch.eye(len(correlation), dtype=mask.dtype)
+    return identity + (correlation - identity) * mask.unsqueeze(-2)
+
+
+def _solve(system, right):
+    return torch.linalg.solve_ex(system, right.unsqueeze(-1))[0].squeeze(-1)

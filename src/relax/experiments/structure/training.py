@@ -1,0 +1,242 @@
+"""Learn a graph: minimise E[f] over the logits of its latents, every seed side by side."""
+
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from relax.errors import ConfigError
+from relax.estimators.learning import learn_surrogates
+from relax.estimators.registry import REGISTRY, calls, load_estimator
+from relax.experiments.structure import graphs
+from relax.experiments.structure.cost import SoftCost, TableCost
+from relax.experiments.structure.latents import LATENTS
+from relax.experiments.structure.problem import graph_of, load_problem
+from relax.numerics.finite import check_finite
+from relax.numerics.optimizers import adam
+from relax.numerics.replicas import parameter_generators
+from relax.numerics.streams import NoiseStream
+from relax.runs.progress import progress
+from relax.runs.settings import collect
+from relax.runs.tables import labelled
+from relax.surrogates.base import SurrogateSpec
+
+DTYPE = torch.float32
+BLOCK = 20  # steps whose noise is drawn at once
+
+
+@dataclass(frozen=True)
+class StructureSettings:
+    """Settings of the runs of one estimator, as the configuration names them (`structure:`)."""
+
+    estimator: str
+    seeds: range
+    problems: dict[str, list[str]]  # of each problem, the latents that this estimator has there
+    file: str | None = None
+    transform: str = "log"
+    start: float = 0.1
+    acyclicity: float = 2.0
+    evaluations: int = 16_000
+    evaluations_per_step: int = 8
+    learning_rate: float = 0.05
+    surrogate_learning_rate: float = 0.01
+    noise: str = "coupled"
+    measurements: int = 20
+    spec: SurrogateSpec = field(default_factory=lambda: SurrogateSpec(samples=8, dtype=DTYPE))
+
+    @classmethod
+    def of(cls, wildcards, params, file=None, beside=()):
+        """From a workflow rule's wildcards and params, and the user's file if there is one."""
+        given = {**dict(wildcards.items()), "file": file}
+        return collect(cls, given, params, beside, dtype=DTYPE)
+
+
+class Run:
+    """One problem and kind of latents with one estimator: what training and measuring share.
+
+    Args:
+        settings: `StructureSettings`.
+        problem: `problem.Problem`.
+        kind: "edges" or "ordering".
+
+    Raises:
+        ConfigError: one estimate takes more evaluations than a step has.
+    """
+
+    def __init__(self, settings, problem, kind):
+        self.settings, self.problem = settings, problem
+        self.latents = LATENTS[kind](problem.nodes)
+        self.relaxation = self.latents.relaxation
+        self.estimator = load_estimator(settings.estimator)
+        entry = REGISTRY[settings.estimator]
+        shape = {"latents": self.latents.latents, "relaxation": self.relaxation}
+        self.spec = replace(settings.spec, **shape)
+        arguments = self.latents, problem.table, settings.acyclicity, DTYPE
+        if entry.needs_gradient(self.spec.add_relaxed_cost):
+            soft = problem.observations.correlation, problem.price
+            self.cost = SoftCost(*arguments, *soft)
+        else:
+            self.cost = TableCost(*arguments)
+        samples = self.spec.samples if "samples" in entry.reads else 1
+        self.calls = calls(
+            settings.estimator,
+            samples,
+            self.latents.latents,
+            settings.noise,
+            self.spec.add_relaxed_cost,
+        )
+        self.batch = settings.evaluations_per_step // self.calls.evaluations
+        if self.batch == 0:
+            raise ConfigError(
+                f"structure.evaluations_per_step: an estimate of '{settings.estimator}' takes "
+                f"{self.calls.evaluations} evaluations; got {settings.evaluations_per_step}"
+            )
+        self.steps = max(1, settings.evaluations // (self.batch * self.calls.evaluations))
+        self.title = f"structure {problem.name} {kind} {settings.estimator}"
+
+    def surrogate(self):
+        """A fresh one, a replica a seed."""
+        return self.estimator.surrogate(self.spec, parameter_generators(self.settings.seeds))
+
+    def noise(self, purpose, batch=None, block=BLOCK):
+        """`batch` estimates a step, by default as many as a step of training has."""
+        rows = (batch or self.batch) * self.estimator.samples(self.spec)
+        seeds, width, kind = self.settings.seeds, self.latents.latents, self.settings.noise
+        return NoiseStream(seeds, purpose, rows, width, kind, DTYPE, block=block)
+
+    def estimate(self, surrogate, logits, noise):
+        """An `Estimate` of each row of the logits [replica, batch, latent]."""
+        return self.estimator.rule(surrogate, self.cost, logits, noise, relaxation=self.relaxation)
+
+    def check(self, estimate, step):
+        """Raises NonFiniteError: a cost or gradient is not finite."""
+        who = {"seeds": self.settings.seeds, "estimator": self.settings.estimator}
+        check_finite(cost=estimate.cost, gradient=estimate.gradient, step=step, **who)
+
+    def parameters(self, start):
+        """Logits [latent] as a parameter of every seed: [replica, 1, latent]."""
+        wide = start.to(DTYPE).expand(len(self.settings.seeds), 1, -1).clone()
+        return wide.requires_grad_()
+
+
+def descend(run, log=None, record=lambda step, logits: None, after=()):
+    """Adam on the logits and on φ; `record` is called at the start and at the steps `after`."""
+    settings = run.settings
+    surrogate, logits = run.surrogate(), run.parameters(run.latents.start(settings.start))
+    optimizer = adam(
+        [
+            ([logits], settings.learning_rate),
+            (surrogate.parameters(), settings.surrogate_learning_rate),
+        ]
+    )
+    noise = run.noise("noise")
+    with progress(run.title, run.steps, log) as bar:
+        record(0, logits)
+        for step in range(1, run.steps + 1):
+            now = run.estimate(surrogate, logits.expand(-1, run.batch, -1), noise(step))
+            run.check(now, step)
+            learn_surrogates(run.estimator, [surrogate], [now])
+            logits.grad = now.gradient.detach().mean(1, keepdim=True)
+            optimizer.step()
+            if step in after:
+                record(step, logits)
+            bar.advance()
+
+
+def train(run, best, log=None):
+    """Train one `Run`: its tables "training", "edges" and "seconds".
+
+    Args:
+        run: `Run`.
+        best: the optimum's graph, [parent, child].
+    """
+    settings, problem = run.settings, run.problem
+    look, rows, spent = TableCost(run.latents, problem.table, 0.0, DTYPE), [], []
+
+    def record(step, logits):
+        started = time.process_time()
+        chances = run.latents.probabilities(logits.detach().double()).squeeze(1).numpy()
+        learned = graphs.learned_graphs(chances)
+        score = -look.look_up(torch.from_numpy(learned).to(DTYPE).unsqueeze(1)).flatten()
+        row = {
+            "seed": list(settings.seeds),
+            "step": step,
+            "evaluations": step * run.batch * run.calls.evaluations,
+            "gradients": step * run.batch * run.calls.gradients,
+            "score": score.double(),
+            "edges": learned.sum((-2, -1)),
+            "distance_to_best": graphs.hamming_distance(learned, best),
+        }
+        if problem.reference is not None:
+            row["distance"] = graphs.hamming_distance(learned, problem.reference)
+            row["skeleton_distance"] = graphs.skeleton_distance(learned, problem.reference)
+        rows.append(pd.DataFrame(row))
+        record.last = chances, learned
+        spent.append(time.process_time() - started)
+
+    after = np.linspace(0, run.steps, settings.measurements + 1).round().astype(int)[1:]
+    started = time.process_time()
+    descend(run, log, record, set(after.tolist()))
+    seconds = time.process_time() - started - sum(spent)
+    labels = {
+        "problem": problem.name,
+        "latents": run.latents.name,
+        "estimator": settings.estimator,
+        "noise": settings.noise,
+    }
+    chances, learned = record.last
+    parent, child = np.nonzero(~np.eye(problem.nodes, dtype=bool))
+    names = np.array(problem.observations.names)
+    edges = {
+        "seeds": len(settings.seeds),
+        "parent": names[parent],
+        "child": names[child],
+        "probability": chances.mean(0)[parent, child],
+        "learned": learned.mean(0)[parent, child],
+    }
+    time_of = {"seeds": len(settings.seeds), "steps": run.steps, "seconds": seconds}
+    tables = {
+        "training": pd.concat(rows, ignore_index=True).sort_values(
+            ["seed", "step"], ignore_index=True
+        ),
+        "edges": pd.DataFrame(edges),
+        "seconds": pd.DataFrame([time_of]),
+    }
+    return {name: labelled(table, **labels) for name, table in tables.items()}
+
+
+def runs_of(settings):
+    """Every `Run` of the settings in turn: problems, and of each the latents."""
+    for name, kinds in settings.problems.items():
+        problem = load_problem(name, settings.file, settings.transform)
+        for kind in kinds:
+            yield Run(settings, problem, kind)
+
+
+def train_all(settings, known, log=None):
+    """Train every problem and kind of latents; tables by name.
+
+    training: one row a seed and measurement. Columns: problem, latents, estimator, noise, seed,
+    step, evaluations and gradients (of f, up to there), score (nats a cell, of the learned graph),
+    edges, distance_to_best, distance and skeleton_distance (to the truth or the consensus).
+    edges: one row an edge, at the end: seeds, parent, child, probability (mean over seeds), learned
+    (share of the seeds in whose graph it is). seconds: of the processor, all seeds together.
+
+    Args:
+        settings: `StructureSettings`.
+        known: the table of `problem.all_known_graphs`.
+
+    Raises:
+        DataError: of the user's table.
+        NonFiniteError: a cost or gradient stopped being finite.
+    """
+    found = []
+    for run in runs_of(settings):
+        names = run.problem.observations.names
+        found.append(train(run, graph_of(known, run.problem.name, "best", names), log))
+    return {
+        name: pd.concat([tables[name] for tables in found], ignore_index=True)
+        for name in ("training", "edges", "seconds")
+    }
