@@ -3,7 +3,7 @@
 It writes `bench.csv` and `bench.md` into `results/tables`, prints the latter, and ends with the
 goals. One thread throughout; a machine that does nothing else gives the steadiest numbers.
 
-Columns of `bench.csv`, a row a model (or "toy"), estimator and number of replicas:
+Columns of `bench.csv`, a row a model (or "toy", or "front door"), estimator and number of replicas:
 
 - per_second, low, high: updates a second, of all replicas together; the median over all slices of
   time, and the range of the repeats' medians.
@@ -12,6 +12,8 @@ Columns of `bench.csv`, a row a model (or "toy"), estimator and number of replic
 - reference_per_second, speed_up: updates a second of the eager PyTorch of `reference.py`, which
   computes the same, and its time over the package's.
 - to_unstacked: time over that of the same formulas without the replica axis (`unstacked.py`).
+- to_inner: time of a step through `relax.Expectation` over that by inner functions
+  (`front_door.py`).
 - memory_mib, peak_memory_mib: what a training adds to a process that has all code loaded, and the
   whole process's peak, interpreter and torch included (`memory.py`).
 - core_share: how much of a core the process had while the VAEs were timed; less than about 1 means
@@ -25,6 +27,7 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 from cases import BATCH, ESTIMATORS, LATENTS, MODELS, PIXELS, use_one_thread
+from front_door import front_door
 from memory import memory
 from report import markdown
 from toy_speed import REPLICAS, toy_speed
@@ -65,7 +68,11 @@ def measure(scale):
     print("toy", flush=True)
     toy = toy_speed(scale.toy_repeats, scale.replicas, scale.toy_steps)
     toy = labelled(toy, model="toy").assign(noise="independent", batch=1, latents=1)
-    table = pd.concat([vae, toy], ignore_index=True)
+    print("front door", flush=True)
+    door = front_door(scale.repeats, scale.rounds, scale.seconds)
+    door = labelled(door, model="front door").assign(noise="coupled", batch=BATCH)
+    door = door.assign(latents=LATENTS, pixels=PIXELS)
+    table = pd.concat([vae, toy, door], ignore_index=True)
     threads = torch.get_num_threads()
     return table.assign(machine=machine(), torch=torch.__version__, threads=threads)
 

@@ -22,6 +22,7 @@ class Goal(NamedTuple):
 
 
 REINFORCE, FLOOR, PLAIN, AXIS = "to_reinforce", "to_floor", "speed_up", "to_unstacked"
+INNER = "to_inner"
 SINGLE = "to_single"  # made here: seed-steps a second over those of one seed
 MODELS = ("linear1", "linear2", "nonlinear")
 GOALS = (
@@ -43,6 +44,17 @@ GOALS = (
             name.lower(),
             AXIS,
             1.05,
+            False,
+        )
+        for name in ("REINFORCE", "REBAR", "RELAX")
+    ),
+    *(
+        Goal(
+            f"{name}, time of a step through Expectation over that by inner functions",
+            "front door",
+            name.lower(),
+            INNER,
+            1.3,
             False,
         )
         for name in ("REINFORCE", "REBAR", "RELAX")

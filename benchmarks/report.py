@@ -23,6 +23,12 @@ TOY_COLUMNS = {
     "per_second": "seed-steps/s",
     "range": "range",
 }
+DOOR_COLUMNS = {
+    "estimator": "estimator",
+    "per_second": "it/s",
+    "range": "range",
+    "to_inner": "time / inner functions'",
+}
 QUICK = "A quick run: it shows that the benchmarks work, and its numbers mean nothing."
 
 
@@ -49,8 +55,8 @@ def markdown(table, quick):
         table: as `bench.py` describes it.
         quick: whether its numbers are of a run that is too short to mean anything.
     """
-    is_toy = table.model == "toy"
-    vae = table[~is_toy]
+    is_toy, is_door = table.model == "toy", table.model == "front door"
+    vae = table[~is_toy & ~is_door]
     first = vae.iloc[0]
     paragraphs = [
         f"{first.machine}; torch {first.torch}; threads: {first.threads}. "
@@ -63,6 +69,8 @@ def markdown(table, quick):
         as_text(vae, VAE_COLUMNS),
         f"The toy at t = 0.499, {table[is_toy].iloc[0].noise} noise:",
         as_text(table[is_toy], TOY_COLUMNS),
+        "A VAE of `linear1`'s size in plain torch, through `relax.Expectation`:",
+        as_text(table[is_door], DOOR_COLUMNS),
         "Goals, all of them ratios within this run; rates are a machine's, and not judged:",
         "\n".join(f"- {line}" for line in judged(table)),
     ]

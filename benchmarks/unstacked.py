@@ -7,6 +7,7 @@ replace. `tests/unit/test_benchmarks.py` holds the two to the same results.
 """
 
 import copy
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -14,15 +15,15 @@ from torch.autograd import Function
 
 from relax.estimators.learning import learn_surrogates
 from relax.experiments.vae import error as vae_error
+from relax.experiments.vae import gradients as vae_gradients
 from relax.experiments.vae import model as vae
 from relax.experiments.vae.gradients import encoder_estimate, set_model_gradients
 from relax.experiments.vae.trainer import surrogate_groups
 from relax.numerics import replicas
-from relax.numerics.finite import check_finite
+from relax.numerics.finite import Divergence
 from relax.numerics.optimizers import adam
 from relax.numerics.products import is_large, leaves_tape, one
-from relax.surrogates import base as surrogates
-from relax.surrogates import perceptron
+from relax.surrogates import base, network, perceptron
 from relax.surrogates.closed_forms import network_form
 
 
@@ -105,14 +106,28 @@ class DiscreteVAE(vae.DiscreteVAE):
         return LinearError(linear.weight, linear.bias, below, value, beside, along)
 
 
-class ZeroSurrogate(surrogates.ZeroSurrogate):
+class ZeroSurrogate(base.ZeroSurrogate):
     def forward(self, z, cost, context=None):
         return z.new_zeros(z.shape[:1])
 
 
-class Network(surrogates.Network):
+class Network(network.Network):
     def closed_form(self, z, cost=None, context=None):
         return network_form(self.layers, self.activation, z, context, Perceptron)
+
+
+@contextmanager
+def one_sample():
+    """Several samples ride on the batch axis, which is found by its place; of one there is none."""
+    places = [(vae, "widen"), (vae_gradients, "widen"), (vae_gradients, "first_of")]
+    kept = [getattr(module, name) for module, name in places]
+    for module, name in places:
+        setattr(module, name, lambda tensor, _: tensor)
+    try:
+        yield
+    finally:
+        for (module, name), function in zip(places, kept, strict=True):
+            setattr(module, name, function)
 
 
 REPLACED = (StackedLinear, DiscreteVAE, ZeroSurrogate, Network)
@@ -143,18 +158,20 @@ class Unstacked:
         groups = [model, *surrogate_groups(settings, self.surrogates)]
         self.optimizer = adam(groups, settings.adam_beta2)
         self.parameters = list(self.model.parameters())
-        self.who = {"seeds": settings.seeds, "estimator": settings.estimator}
+        self.divergence = Divergence(1)
 
     def step(self, step, x, noise):
         """One update; the costs [batch].
 
         Args:
-            step: its number, for the message where a number is not finite.
+            step: its number, noted where a number is not finite.
             x: images, [batch, pixel].
             noise: `Noise`, coupled, [batch, latent].
         """
-        estimate = encoder_estimate(self.estimator, self.surrogates, self.model, x, noise)
-        check_finite(cost=estimate.cost, **estimate.gradients, step=step, **self.who)
+        with one_sample():
+            estimate = encoder_estimate(self.estimator, self.surrogates, self.model, x, noise)
+        self.divergence.now.fill_(step)
+        self.divergence.note(estimate.cost, *estimate.gradients.values())
         learn_surrogates(self.estimator, self.surrogates, estimate.layers)
         set_model_gradients(estimate, self.parameters)
         self.optimizer.step()

@@ -12,7 +12,7 @@ one in a comment, and what stands between that comment and the next `<!-- end --
     <!-- verdicts default -->                  how many there are of each
     <!-- run default -->                       the command, the commit and the machine
     <!-- times default -->                     each figure of figures.csv: target, keys, time
-    <!-- bench bench vae -->                   of what `make bench` measured: vae, toy or goals
+    <!-- bench bench vae -->                   by `make bench`: vae, toy, door or goals
 
 `column=value` keeps the rows with this value in the CSV file; `show`, `rows`, `columns` and `cells`
 name columns of the table for people, `column:heading` under another heading. Words of several
@@ -223,8 +223,9 @@ def show_bench(published, run, part):
     table = published.table(run, "bench")
     if part == "goals":
         return "\n".join(f"- {line}" for line in report.judged(table))
-    rows = table[(table.model == "toy") == (part == "toy")]
-    columns = {"vae": report.VAE_COLUMNS, "toy": report.TOY_COLUMNS}[part]
+    parts = table.model.map({"toy": "toy", "front door": "door"}).fillna("vae")
+    columns = {"vae": report.VAE_COLUMNS, "toy": report.TOY_COLUMNS, "door": report.DOOR_COLUMNS}
+    rows, columns = table[parts == part], columns[part]
     kept = {k: v for k, v in columns.items() if k not in rows or rows[k].notna().any()}
     return report.as_text(rows, kept)
 

@@ -244,14 +244,18 @@ def test_a_quick_run_fills_the_tables(benchmark_module, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "bench.csv")
-    vae, toy = table[table.model != "toy"], table[table.model == "toy"]
+    toy, door = table[table.model == "toy"], table[table.model == "front door"]
+    vae = table[~table.model.isin(["toy", "front door"])]
     expected = [(model, name) for model in cases.MODELS for name in cases.ESTIMATORS]
     assert list(zip(vae.model, vae.estimator)) == expected
     assert len(toy) == 6
+    assert list(door.estimator) == ["reinforce", "rebar", "relax"]
     timed = ["per_second", "low", "high"]
     compared = ["to_reinforce", "to_floor", "reference_per_second", "speed_up"]
     # memory takes a process a row, so that a quick run measures it once
-    for numbers in (vae[timed + compared], toy[timed], vae[["memory_mib", "peak_memory_mib"]][:1]):
+    memory = vae[["memory_mib", "peak_memory_mib"]][:1]
+    door = door[[*timed, "to_inner"]]
+    for numbers in (vae[timed + compared], toy[timed], door, memory):
         assert np.isfinite(numbers).all(axis=None)
         assert (numbers > 0).all(axis=None)
     assert table[["machine", "torch", "threads"]].notna().all(axis=None)
@@ -323,3 +327,21 @@ def test_floors_of_several_samples_are_counted_right(benchmark_module):
         assert 1 <= counter.get_total_flops() / 2 / counted < 1.1
     reinforce = sum(rows * inner * out for rows, inner, out in several.products("reinforce", 1))
     assert reinforce == floor.multiplications("linear1", "reinforce", cases.BATCH)
+
+
+@pytest.mark.parametrize("estimator", ["reinforce", "rebar", "relax"])
+def test_the_front_door_and_the_inner_functions_do_the_same(benchmark_module, estimator):
+    """From the same parameters, with the same noise: every gradient of a step is the same."""
+    front_door = benchmark_module("front_door")
+    x = (torch.rand(front_door.BATCH, front_door.PIXELS) < 0.13).float()
+    door, inner = front_door.FrontDoor(estimator, x), front_door.InnerFunctions(estimator, x)
+    inner.surrogate.load_state_dict(door.E.surrogate.state_dict())
+    inner.model.load_state_dict(door.model.state_dict())
+    for run in (door, inner):
+        torch.manual_seed(3)
+        run(1)
+    pairs = [(door.model, inner.model), (door.E.surrogate, inner.surrogate)]
+    for ours, theirs in pairs:
+        for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
+            if one.grad is not None:
+                torch.testing.assert_close(one.grad, two.grad, rtol=1e-3, atol=1e-5)

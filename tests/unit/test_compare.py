@@ -1,6 +1,7 @@
 """`relax.compare`: what its table says of costs with a known answer; and `python -m relax`."""
 
 import math
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,15 @@ def test_the_counted_calls_are_the_registrys(table):
         stated = calls(name, samples, latents=2, add_relaxed_cost=False)
         counted = table.evaluations[name], table.gradients[name]
         assert counted == tuple(stated), name
+
+
+def test_it_prints_whole(table, monkeypatch):
+    """In a narrow terminal too, and after a round through pickle; a part of it likewise."""
+    monkeypatch.setenv("COLUMNS", "40")
+    for shown in (table, pickle.loads(pickle.dumps(table)), table[table.unbiased]):
+        first = str(shown).splitlines()[0].split("  ")
+        assert {"unbiased", "variance x seconds"} <= {word.strip() for word in first}
+        assert len(str(shown).splitlines()) == 2 + len(shown)
 
 
 def test_best_first(table):

@@ -50,7 +50,7 @@ def compared(chosen):
     )
     if chosen.csv:
         table.to_csv(chosen.csv)
-    lines = [table.to_string(float_format="{:.4g}".format), ""]
+    lines = [str(table), ""]
     lines += [f"bias and z: against {table.attrs['reference']}"]
     lines += [f"left out: {why}" for why in table.attrs["left out"].values()]
     return "\n".join(lines)

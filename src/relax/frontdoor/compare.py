@@ -11,6 +11,7 @@ from relax.estimators.registry import REGISTRY, load_estimator
 from relax.frontdoor.expectation import Expectation
 from relax.frontdoor.latents import Latents
 from relax.frontdoor.moments import Moments, common, largest_z, reference
+from relax.frontdoor.printed import comparison
 
 TIMINGS = 21
 BLOCK = 20_000  # numbers in the logits of one call, where many draws can be made at once
@@ -47,9 +48,9 @@ def compare(
         settings: further arguments of `Expectation` (samples, noise, hidden, any_leading, ...).
 
     Returns:
-        A pandas `DataFrame`, one row an estimator, best first: the unbiased ones by variance x
-        seconds, then the biased ones by mean squared error x seconds. For a batch of logits, each
-        number is the batch's mean. Columns:
+        A pandas `DataFrame` that prints whole, one row an estimator, best first: the unbiased ones
+        by variance x seconds, then the biased ones by mean squared error x seconds. For a batch of
+        logits, each number is the batch's mean. Columns:
 
         - unbiased: whether its mean is the gradient, by its definition.
         - bias: the length of (mean of the draws - reference), over the latents of one datum; of an
@@ -119,7 +120,7 @@ def compare(
     table = pd.DataFrame(rows)
     price = table["mean squared error"] * table["seconds"]
     table = table.assign(price=price).sort_values(["unbiased", "price"], ascending=[False, True])
-    table = table.drop(columns="price").set_index("estimator")
+    table = comparison()(table.drop(columns="price").set_index("estimator"))
     table.attrs = {"reference": source, "left out": left_out}
     return table
 

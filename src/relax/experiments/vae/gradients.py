@@ -109,7 +109,7 @@ def set_model_gradients(estimate, parameters):
     The encoder gets the estimates, as they stand, through its logits; the decoder and the prior
     get ∂f(b) at the hard sample.
     """
-    batch, costs = estimate.logits[0].shape[1], estimate.cost.shape[-1]
+    batch, costs = estimate.logits[0].shape[-2], estimate.cost.shape[-1]
     gradients = torch.autograd.grad(
         [*estimate.logits, estimate.cost],
         parameters,
