@@ -27,6 +27,7 @@ def points(variance, seconds):
     median over seeds), evaluations, gradients (of f), seconds, seconds_low, seconds_high,
     step_seconds.
     """
+    variance = variance.dropna(subset="variance")
     runs = variance.groupby([*KEYS, "seed"], as_index=False, sort=False).agg(
         noise=("noise", "first"),
         latents=("latents", "first"),

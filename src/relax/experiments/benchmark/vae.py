@@ -13,19 +13,19 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from relax.errors import NonFiniteError
 from relax.estimators.bound import on_bound
 from relax.estimators.learning import learn_surrogates
 from relax.estimators.registry import REGISTRY
 from relax.experiments.benchmark.toys import seconds_table
 from relax.experiments.benchmark.variants import Variant, on_the_bound, variants
-from relax.experiments.vae.frozen import FrozenRun, RunningMoments
+from relax.experiments.vae.frozen import FrozenRun, RunningMoments, standing
 from relax.experiments.vae.trainer import Minibatches, Trainer, VAESettings
-from relax.numerics.finite import check_finite
 from relax.runs.progress import progress
 from relax.runs.settings import collect
 from relax.runs.tables import labelled
 
-REFERENCE = Variant("local_expectation", 1)
+REFERENCE, NAN = Variant("local_expectation", 1), float("nan")
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class MeasureSettings:
 class Frozen(FrozenRun):
     """A `FrozenRun` of a variant; on the bound of K samples if `bound` says K."""
 
-    def __init__(self, settings, images, variant, device="cpu", bound=None):
+    def __init__(self, settings, images, variant, device="cpu", rows=None, bound=None):
         spec = replace(settings.spec, samples=bound or variant.samples)
         settings = replace(settings, direct_gradient=False, spec=spec)
-        super().__init__(settings, images, variant.estimator, device)
+        super().__init__(settings, images, variant.estimator, device, rows)
         if bound and REGISTRY[variant.estimator].samples == (1, 0):
             self.estimator = on_bound(self.estimator)
             for name, purpose in (
@@ -88,15 +88,21 @@ def measure_vae(settings, measure, images, checkpoints, log=None, device="cpu"):
         measure: `MeasureSettings`.
         checkpoints: paths, in the order of their steps.
 
+    A seed that diverged before the last checkpoint has no rows. A variance that is not finite, as
+    tuning left the finite numbers, is empty.
+
     Raises:
-        NonFiniteError: a number stopped being finite.
+        NonFiniteError: every seed diverged.
     """
+    settings, places = standing(settings, *checkpoints)
+    if not places:
+        raise NonFiniteError("every seed of the training that is to be measured has diverged")
     latents = settings.latents
     compared = {"cost": variants(measure.estimators, measure.samples, latents=latents)}
     compared |= {f"bound of {k}": on_the_bound(measure.bound, k) for k in measure.samples}
     runs = [(where, each) for where, those in compared.items() for each in those]
     rows, plan = [], (measure.tuning_block, measure.tuning_steps, measure.minibatches)
-    reference = Frozen(settings, images, REFERENCE, device)
+    reference = Frozen(settings, images, REFERENCE, device, places)
     truths = {}
     with progress(f"benchmark {name_of(settings)}", len(runs) * len(checkpoints), log) as bar:
         for path in checkpoints:
@@ -105,16 +111,15 @@ def measure_vae(settings, measure, images, checkpoints, log=None, device="cpu"):
             truths[step] = reference.moments(*size)
         for where, variant in runs:
             bound = None if where == "cost" else variant.samples
-            frozen = Frozen(settings, images, variant, device, bound)
+            frozen = Frozen(settings, images, variant, device, places, bound)
             for path in checkpoints:
                 step = frozen.load(path)
                 tuning = frozen.tune_until_flat(*plan)
                 size = (measure.minibatches, measure.draws, frozen.fresh_noise)
                 found = errors(frozen.moments(*size), truths[step], measure)
-                check_finite(step=step, seeds=settings.seeds, estimator=variant.estimator, **found)
-                found = {name: value.cpu().tolist() for name, value in found.items()}
+                found = {n: v.where(v.isfinite(), NAN).cpu().tolist() for n, v in found.items()}
                 if bound:
-                    found["squared_bias"] = float("nan")
+                    found["squared_bias"] = NAN
                 found |= {name: tuning.columns[name] for name in ("updates", "flat")}
                 labels = {"objective": where, **variant._asdict()}
                 labels |= {"seed": list(settings.seeds), "checkpoint": step}
