@@ -249,6 +249,20 @@ def structure_file(wildcards):
     return file
 
 
+def structure_problems(estimator):
+    """Of each problem that the estimator is trained on, the latents that it can take there."""
+    kind = {"edges": "bernoulli", "ordering": "joint"}
+    kinds = [
+        latents
+        for latents in config["structure"]["latents"]
+        if kind[latents] in REGISTRY[estimator].kinds
+    ]
+    random = config["structure"]["random"]
+    more = random["nodes"] if estimator in random["estimators"] else []
+    names = ["data", *(f"random{nodes}" for nodes in more)]
+    return {name: kinds for name in names}
+
+
 def figure_outputs(name, category, what):
     """The three files of a figure; the web report shows the svg."""
     svg = report(

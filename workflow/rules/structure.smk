@@ -1,22 +1,6 @@
 # Graph structure learning: Sachs's proteins or the user's table, and random graphs.
 STRUCTURE = config["structure"]
 STRUCTURE_RUN = "structure/{estimator}/seeds{first}-{last}"
-KIND_OF_LATENTS = {"edges": "bernoulli", "ordering": "joint"}
-
-
-def structure_problems(estimator):
-    """Of each problem that the estimator is trained on, the latents that it can take there."""
-    kinds = [
-        latents
-        for latents in STRUCTURE["latents"]
-        if KIND_OF_LATENTS[latents] in REGISTRY[estimator].kinds
-    ]
-    random = STRUCTURE["random"]
-    more = random["nodes"] if estimator in random["estimators"] else []
-    names = ["data", *(f"random{nodes}" for nodes in more)]
-    return {name: kinds for name in names}
-
-
 structure_tables = {
     table: run_tables(
         "structure",
