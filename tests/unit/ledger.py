@@ -117,6 +117,18 @@ def midtraining(seeds=SEEDS, rate=0.001, **changed):
     return pd.DataFrame(rows, columns=[*columns.split(), "step", "encoder_variance"])
 
 
+def assumptions(rebar=0.8, seeds=SEEDS):
+    """Shares of f's variance, halfway; `rebar`: that of REBAR's assumption, or None."""
+    rows = [
+        ("digits", "linear1", "rebar", 0.001, "coupled", 5, name, seed, share + NEAR[seed])
+        for name, share in (("rebar", rebar), ("nvil", 0.1))
+        if share
+        for seed in seeds
+    ]
+    columns = "dataset model trajectory learning_rate noise checkpoint estimator seed share"
+    return pd.DataFrame(rows, columns=columns.split())
+
+
 def equations(**changed):
     """Equations whose sides agree; `changed`: the sides of one, or None."""
     equal = dict.fromkeys(set(EQUAL) - {"8 printed", "10 printed"}, (0.3, 0.3))
@@ -189,7 +201,8 @@ def toy_assumptions(rebar=0.7):
         for theta in (0.2, 0.5)
         for name, v in (("rebar", rebar), ("nvil", 0))
     ]
-    return pd.DataFrame(rows, columns=["target", "theta", "estimator", "share"])
+    table = pd.DataFrame(rows, columns=["target", "theta", "estimator", "share"])
+    return table.assign(left=1 - table.share)
 
 
 def latents(best=0.05, learned=0.1, seeds=SEEDS, counts=(1, 2), constant=0.5):
@@ -230,6 +243,7 @@ MAKERS = (
     best,
     variance,
     midtraining,
+    assumptions,
     equations,
     concrete,
     optimum,

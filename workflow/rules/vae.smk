@@ -341,4 +341,5 @@ CLAIMS["vae"] = {
     "best": best_tables,
     "variance": variance_tables,
     "midtraining": midtraining_tables,
+    "assumptions": assumption_tables,
 }

@@ -16,10 +16,10 @@ def judge_claims(tables, experiments=DRAFT_ORDER):
     """One row a claim, with the columns `relax.presentation.judge.COLUMNS`.
 
     Args:
-        tables: result tables by name: `toy`, `training`, `variance`, `midtraining`, `policies`,
-            those of the theory part (`optimum`, `concrete`, `relaxations`, `eta`, `latents`,
-            `equations`), and those of other experiments. Without one of them its claims are not
-            tested.
+        tables: result tables by name: `toy`, `training`, `variance`, `midtraining`, `assumptions`,
+            `policies`, those of the theory part (`optimum`, `concrete`, `relaxations`, `eta`,
+            `latents`, `equations`, `family`, `toy_assumptions`), and those of other experiments.
+            Without one of them its claims are not tested.
         experiments: folders of `relax.experiments` with a file `claims.py`; its list `CLAIMS` holds
             functions from the tables to rows.
     """

@@ -147,7 +147,9 @@ def for_people(table):
         return f"{mean:,.{digits}f}" + ("" if pd.isna(error) else f" ± {error:,.{digits}f}")
 
     def at_least(row):
-        return "" if row.solved_seeds == row.seeds else "≥ "  # a restricted mean bounds the mean
+        if pd.isna(row.episodes_to_solve) or row.solved_seeds == row.seeds:
+            return ""
+        return "≥ "  # a restricted mean bounds the mean
 
     return pd.DataFrame(
         {

@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from relax.experiments.theory import equation_claims
+from relax.experiments.theory import equation_claims, rebar_claims
 from relax.presentation.common import count
 from relax.presentation.intervals import interval, worst
 from relax.presentation.judge import (
     FLOOR,
     HARD,
-    HIGH,
     TOLERANCE,
     grid_scale,
     judged,
@@ -18,7 +17,6 @@ from relax.presentation.judge import (
 )
 
 NOT_OPTIMAL = 1e-4  # a variance larger by a smaller part could be the error of the grid over λ
-EXCESS = 0.01  # an η counts as optimal if its variance is above the least by less than this part
 SMALL = 0.1  # a bias below this part of the gradient is small
 LEAST_ORDER = 0.5  # a bias that falls as √λ or faster vanishes with λ
 POINT = ["target", "noise", "theta"]
@@ -262,70 +260,6 @@ def _needed(learned, family):
     return f"from λ = {max(first):.2g} on less at every θ"
 
 
-def eta_is_learned(tables):
-    """Gradient descent on g² finds the closed form, judged by what η is for: the variance.
-
-    Rule: the exact variance at the learned η is above the least by less than `EXCESS` of it, in
-    every case. (A distance of η's is no measure: where REBAR has little to gain, all η near the
-    best serve alike.) The control: the same rule must turn down η = 0, REINFORCE, somewhere, or it
-    would ask for nothing.
-    """
-    table = tables.get("eta")
-    learned = control = None
-    if not missing(table):
-        keys = ["target", "theta"]
-        # Several temperatures for a seed are cases of their own.
-        if table.duplicated([*keys, "seed"]).any():
-            keys.append("temperature")
-        excess = table.learned_variance / table.closed_variance - 1
-        gaps = [interval(rows) for _, rows in excess.groupby([table[key] for key in keys])]
-        found = worst(gaps, lambda each: each.high)
-        start = (table.start_variance / table.closed_variance - 1).max()
-        scale = f"{count(table.seed.nunique(), 'seed')}, {count(len(gaps), 'case')}"
-        if found is not None:
-            learned = judged(found, f"{scale}; where it starts {start:.2g}", below=EXCESS)
-        none = (table.reinforce_variance / table.closed_variance - 1).max()
-        control = judged(none, f"exact; {count(len(gaps), 'case')}", above=EXCESS)
-    for claim, statistic, rule, finding in (
-        (
-            "Gradient descent on g² finds REBAR's optimal scale η",
-            "variance at the learned η / variance at the closed form, minus 1; worst target and θ",
-            f"interval below {EXCESS:g} in every case",
-            learned,
-        ),
-        (
-            "Control: η = 0 has not the least variance",
-            "variance at η = 0 / variance at the closed form, minus 1; largest over targets and θ",
-            f"above {EXCESS:g}",
-            control,
-        ),
-    ):
-        yield row(claim, "abstract, section 2.3", statistic, rule, "fig10_eta", finding)
-
-
-def assumed_correlation(tables):
-    """ "Assumed correlation with the target function": of f at a relaxed input with f at b.
-
-    Rule: high is a squared correlation above `HIGH`, as for the control variate on the VAE; at
-    every target and θ, at the temperature that REBAR starts from. Exact.
-    """
-    table = tables.get("toy_assumptions")
-    finding = None
-    if not missing(table):
-        rebar = table[table.estimator == "rebar"]
-        if not rebar.empty:
-            scale = grid_scale(rebar, target="targets", theta="values of θ")
-            finding = judged(rebar.share.min(skipna=False), scale, above=HIGH)
-    yield row(
-        "The cost at REBAR's relaxed input is highly correlated with the cost, toy",
-        "section 3 (assumed)",
-        "ρ² of f(b) and f(σ(z/λ)); least over targets and θ",
-        f"above {HIGH:g}",
-        "theory/toy_assumptions.csv",
-        finding,
-    )
-
-
 CLAIMS = [
     *equation_claims.CLAIMS,
     concrete_is_biased,
@@ -333,7 +267,6 @@ CLAIMS = [
     small_bias,
     concrete_is_not_optimal,
     optimum_depends,
-    assumed_correlation,
     learned_surrogate_beats_concrete,
-    eta_is_learned,
+    *rebar_claims.CLAIMS,
 ]
