@@ -151,7 +151,7 @@ def faster_than_rebar(tables):
 
 
 def _on_selected_path(tables, name, problem):
-    """Log-variances of one table, on the path of the trajectory's selected learning rate."""
+    """Rows of one table on the path of the selected rate; variances have their logarithm, `log`."""
     runs, training = _of(tables.get(name), problem), _of(tables.get("training"), problem)
     if runs is None or training is None:
         return None
@@ -159,7 +159,7 @@ def _on_selected_path(tables, name, problem):
         runs = on_selected_path(runs, training)
     except NonFiniteError:  # every run on whose path it was measured has diverged
         return None
-    return runs.assign(log=log(runs.encoder_variance))
+    return runs.assign(log=log(runs.encoder_variance)) if "encoder_variance" in runs else runs
 
 
 def _gap(runs, name, other, *more):
@@ -261,10 +261,9 @@ def assumed_correlation(tables):
     was assumed (section 3), and what RELAX is there to do without. Rule: as there.
     """
     for problem in _problems(tables):
-        shares, training = (_of(tables.get(name), problem) for name in ("assumptions", "training"))
-        finding = None
-        if shares is not None and training is not None:
-            own = on_selected_path(shares[shares.estimator == "rebar"], training)
+        shares, finding = _on_selected_path(tables, "assumptions", problem), None
+        if shares is not None:
+            own = shares[shares.estimator == "rebar"]
             found = interval(own.share)
             if found is not None:
                 scale = f"{count(own.seed.nunique(), 'seed')}, on {label(own.trajectory.iloc[0])}'s"
