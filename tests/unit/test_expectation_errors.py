@@ -155,6 +155,8 @@ def test_second_derivatives_are_refused_in_words():
     torch.manual_seed(0)
     assert first.shape == (3,)
     refused(lambda: first.sum().backward(), "second derivatives")
+    (first,) = torch.autograd.grad(E(cost, alpha), alpha, create_graph=True)
+    refused(lambda: torch.autograd.grad(first.sum(), alpha), "second derivatives")
     # a penalty on the decoder's gradient does not pass through the estimate
     weight = torch.ones(3, dtype=torch.float64, requires_grad=True)
     value = E(lambda b: (b * weight).sum(-1).exp(), ROWS)
@@ -168,6 +170,8 @@ def test_transforms_are_refused_in_words():
     E = expectation("relax")
     for transform in (torch.func.vmap, torch.func.grad, torch.func.jacrev):
         refused(lambda t=transform: t(lambda a: E(cost, a))(ROWS[:1]), "torch.func", "leading axes")
+    made_inside = torch.func.vmap(lambda a: expectation("relax")(cost, a))
+    refused(lambda: made_inside(ROWS[:1]), "torch.func", "leading axes")
 
 
 def test_a_whole_graph_is_refused_in_words():

@@ -99,6 +99,7 @@ class Expectation(nn.Module):
         dtype=None,
     ):
         super().__init__()
+        refuse_transforms()
         self.latents = Latents(latents, kind)
         self.asked = Circumstances(estimator, self.latents, samples, add_relaxed_cost)
         rule = load_estimator(estimator)

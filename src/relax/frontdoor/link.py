@@ -29,6 +29,7 @@ class _Link(Function):
     @staticmethod
     def forward(ctx, value, logits, gradient, phi_gradients, *phi):
         ctx.gradient, ctx.phi_gradients = gradient, phi_gradients
+        ctx.save_for_backward(logits, *phi)
         return value.detach().clone()  # the caller's to change in place
 
     @staticmethod
@@ -40,13 +41,20 @@ class _Link(Function):
         )
         in_phi = [g if wanted else None for g, wanted in zip(ctx.phi_gradients, of_phi)]
         if torch.is_grad_enabled():  # create_graph=True: an estimate has no derivative of its own
-            in_logits, *in_phi = (g if g is None else once(g) for g in (in_logits, *in_phi))
+            found = zip((in_logits, *in_phi), ctx.saved_tensors, strict=True)
+            in_logits, *in_phi = (g if g is None else once(g, of) for g, of in found)
         return weight if of_value else None, in_logits, None, None, *in_phi
 
 
-def once(gradient):
-    """The gradient, with a graph that has nothing to say but that it ends here."""
-    return _Once.apply(gradient, torch.ones((), requires_grad=True))
+def once(gradient, of):
+    """The gradient, with a graph that has nothing to say but that it ends here.
+
+    It leads to what the gradient is of where that is a leaf, so that whoever asks for the second
+    derivative there is told. Logits that were made of something may be those of an Expectation
+    inside another's cost: their estimate is a constant to the outer one's φ.
+    """
+    end = of if of.is_leaf else torch.ones((), requires_grad=True)
+    return _Once.apply(gradient, end)
 
 
 class _Once(Function):
