@@ -56,6 +56,7 @@ SUMMARIES = {
     "learning_rates": "archive.rates_summary",
     "estimators": "benchmark.summary",
     "reparameterization": "reparameterization.summary",
+    "structure": "structure.summary",
 }
 SHORT = 12  # digits of a commit
 

@@ -42,6 +42,19 @@ MISTAKES = [
         "toy.surrogate.samples: 'rloo' takes 2 or more samples of a latent, not 1",
         "with 1: exact, reinforce, concrete, rebar, relax, nvil, muprop, local_expectation,",
     ),
+    (
+        "{structure.latents: [ordering], structure.estimators: [arms], "
+        "structure.random.estimators: []}",
+        "structure.estimators: 'arms' is not for ordering; allowed here: exact, reinforce,",
+    ),
+    (
+        "{structure.evaluations_per_step: 1, structure.estimators: [rebar], "
+        "structure.random.estimators: []}",
+        "structure.evaluations_per_step: an estimate of 'rebar' takes 2 evaluations",
+    ),
+    ("structure.random.estimators: [nvil]", "must be among structure.estimators", "got 'nvil'"),
+    ("structure.random.nodes: [21]", "structure.random.nodes[0]: must be 20 or less; got 21"),
+    ("structure.transform: sqrt", "structure.transform: must be one of log, none; got 'sqrt'"),
     ("device: gpu", "device: must be one of auto, cpu, cuda; got 'gpu'"),
     ("vae.learning_rates_per_job: 0", "vae.learning_rates_per_job: must be 1 or more; got 0"),
     ("vae.save_every: -1", "vae.save_every: must be 0 or more; got -1"),
