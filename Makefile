@@ -8,9 +8,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= all
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+# One line of progress; Snakemake's own pages go to logs/make.log.
+FOLLOW := $(BIN)/python workflow/follow.py
 # What `make publish` takes, and how it was made.
 RUN ?= default
 COMMAND ?= snakemake --cores 2
+# CPU=1: torch without CUDA, for a new environment (envs/install.sh).
+export CPU CPU_INDEX
 
 # Snakemake keeps a cache in the home directory, and cannot do without.
 CACHE := $${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake
@@ -18,15 +22,18 @@ ifeq ($(shell mkdir -p "$(CACHE)" 2>/dev/null && test -w "$(CACHE)" && echo yes)
 export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: all test test-cluster test-faults bench docs pages publish lint format lock clean help
+.PHONY: all test test-pythons test-cluster test-faults bench docs pages publish lint format lock clean help
 
 all: $(STAMP)  ## every figure, table and the report, on all cores (CORES=N for fewer)
-	@$(SNAKEMAKE)
+	@$(FOLLOW) $(SNAKEMAKE)
 	@if [ ! -f report.html ] || [ -n "$$(find results figures workflow/report -newer report.html -type f -print -quit)" ]; then \
-	  $(SNAKEMAKE) --report report.html; fi
+	  $(FOLLOW) --saying "writing report.html" $(SNAKEMAKE) --report report.html; fi
 
 test: $(STAMP)  ## all tests that need nothing but Python
 	@$(BIN)/python -m pytest -n 2 -q
+
+test-pythons:  ## the tests on every Python from 3.11 to 3.14 that is found here
+	@envs/pythons.sh
 
 test-faults: $(STAMP)  ## runs killed, disks full, files damaged: minutes
 	@$(BIN)/python -m pytest tests/faults -n 2 -q
@@ -48,8 +55,9 @@ pages: $(STAMP)  ## fill the tables of README.md and docs/ from docs/tables
 publish: $(STAMP)  ## take the finished run's tables and pictures into docs/, and fill the pages
 	@$(BIN)/python docs/pages.py publish $(RUN) --command "$(COMMAND)"
 
-lint: $(STAMP)  ## ruff, snakefmt and snakemake --lint
+lint: $(STAMP)  ## ruff, mypy, snakefmt and snakemake --lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
 	@$(BIN)/snakefmt --check Snakefile workflow
 	@$(BIN)/snakemake --lint
 

@@ -25,6 +25,23 @@ def says(name, module):
     return " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
 
 
+def release():
+    """The package's version, as its source states it."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (version,) = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__"
+    ]
+    return ast.literal_eval(version)
+
+
+def on_config(config, **_):
+    """Let every page's foot say which release it is of."""
+    config.copyright = f"relax-reproduction {release()}"
+    return config
+
+
 def on_page_markdown(markdown, **_):
     """Write the list of names where a page asks for it."""
     if PLACE not in markdown:

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Make a virtual environment with the pinned packages and this project: envs/install.sh DIRECTORY
 # PYTHON names the interpreter to use; without it the first usable one on PATH is taken.
+# CPU=1 takes torch from PyTorch's own index of builds without CUDA (a tenth of the bytes), or from the
+# one that CPU_INDEX names. Where that cannot be had, the usual build is installed, and a line says so.
+# On macOS the usual build is without CUDA.
 #
 # An environment that is there stays until the new one is whole: it is set aside, and comes back if
 # the installation fails or is interrupted. (One cannot be moved into place: its scripts hold their
@@ -30,7 +33,7 @@ usable() {
   "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
 
-candidates=(python3.11 python3 python3.12 python3.13 python)
+candidates=(python3.11 python3 python3.12 python3.13 python3.14 python)
 if [ -n "${PYTHON:-}" ]; then candidates=("$PYTHON"); fi
 python=
 for candidate in "${candidates[@]}"; do
@@ -56,6 +59,12 @@ if [ -e "$venv" ]; then mv "$venv" "$aside"; fi
 echo "Installing the pinned environment into $venv with $("$python" --version); this takes a minute or two ..."
 "$python" -m venv "$venv" >"$log" 2>&1 || fail "could not create $venv: $(tail -n 1 "$log")"
 pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --retries 2)
+if [ -n "${CPU:-}" ]; then
+  # One package from one index, once: were the index added to all, each package would ask for it.
+  torch=$(grep '^torch==' "$here/requirements.lock")
+  "${pip[@]}" --no-deps --index-url "${CPU_INDEX:-https://download.pytorch.org/whl/cpu}" "$torch" >"$log" 2>&1 ||
+    echo "make: the build of torch without CUDA could not be had, so the usual one is installed" >&2
+fi
 if ! "${pip[@]}" --requirement "$here/requirements.lock" >"$log" 2>&1 ||
   ! "${pip[@]}" --no-deps --no-build-isolation --editable "$here/.." >"$log" 2>&1; then
   if grep -qiE 'NewConnectionError|name resolution|ConnectTimeout|ProxyError|Network is unreachable|Connection refused|Max retries' "$log"; then

@@ -1,13 +1,17 @@
 """One thread a process, as in the pipeline's jobs; the real data files, where they are at hand."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import without_torch
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is imported
 os.environ["NO_PROXY"] = "127.0.0.1"  # the tests' own server is asked directly
 
+# As in `make test-pythons TORCH=no`.
+collect_ignore = without_torch.files() if find_spec("torch") is None else []
 MIRROR = os.environ.get("RELAX_TEST_MIRROR")
 
 

@@ -12,8 +12,8 @@ from scipy.io import loadmat, savemat
 
 from relax.data.datasets import data_sets, preparation
 from relax.data.images import load_images
-from relax.data.pins import digest
-from relax.data.preparation import prepare
+from relax.data.pins import digest, mismatch, pin_of
+from relax.data.preparation import READERS, prepare
 from relax.errors import DataError
 from relax.numerics.streams import generator
 
@@ -256,6 +256,71 @@ def test_bad_images_are_named(tmp_path, case, suffix):
         prepared(tmp_path, declaration, path)
     assert (tmp_path / "mine.npz").read_bytes() == b"earlier"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def as_text(array):
+    """As the original files of binarized MNIST are written."""
+    return "".join(" ".join(map(str, row)) + "\n" for row in array)
+
+
+@pytest.mark.parametrize("kind", ["matlab", "text", "npz"])
+def test_a_file_that_is_one_array(tmp_path, kind):
+    """Text, under the name and format of Matlab's edition too, or what numpy.save wrote."""
+    files = []
+    for name, array in SPLIT.items():
+        files.append(tmp_path / f"{name}.amat")
+        if kind == "npz":
+            with open(files[-1], "wb") as file:
+                np.save(file, array)
+        else:
+            files[-1].write_text(as_text(array), encoding="ascii")
+    splits = {name: {"file": f"{name}.amat", "key": "X"} for name in SPLIT}
+    result = prepared(tmp_path, PLAIN | {"format": kind, "splits": splits}, *files)
+    for name, array in SPLIT.items():
+        np.testing.assert_array_equal(result[name], array)
+    # One array is no three splits.
+    with pytest.raises(DataError, match=r"train\.amat is one array: it cannot be both 'train' and"):
+        prepared(tmp_path, PLAIN | {"format": kind}, files[0])
+    held = {"train": {"key": "X"}, "valid": {"held_out": 2}, "test": {"held_out": 1}}
+    result = prepared(tmp_path, PLAIN | {"format": kind, "splits": held}, files[0])
+    assert [len(result[name]) for name in SPLIT] == [6, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("0 1 1\n0 1\n", "is not a readable table of numbers: .*columns changed from 3 to 2"),
+        ("0 1 x 0 1 0\n", "is not a readable table of numbers: could not convert string 'x'"),
+        ("0 255 0 0 0 0\n", r"has values outside \[0, 1\]: from 0.0 to 255.0"),
+        ("0 nan 0 0 0 0\n", "has values that are not finite numbers"),
+        ("0 0.5 0 0 0 0\n", "has grey levels between 0 and 1: set the data set's 'binarize'"),
+        ("0 1 0 0 0\n", r"should be \[image, 6\], for images of 2x3; it is \[1, 5\]"),
+    ],
+)
+def test_bad_text_is_named(tmp_path, text, reason):
+    path = tmp_path / "a.txt"
+    path.write_text(text, encoding="ascii")
+    held = {"train": {"key": "X"}, "valid": {"held_out": 2}, "test": {"held_out": 1}}
+    with pytest.raises(DataError, match=rf"a\.txt.* {reason}"):
+        prepared(tmp_path, PLAIN | {"format": "text", "splits": held}, path)
+
+
+def test_the_text_edition_of_mnist_is_as_pinned(mirror, tmp_path):
+    """The original files, which other loaders download under the same names, made anew from
+    Matlab's edition: they have the pins that are published for them, and are the same images."""
+    name, source = "binarized_mnist_test.amat", BUILT_IN["mnist"]["files"]
+    array = loadmat(mirror / name)["X"]
+    text = np.full((len(array), 2 * array.shape[1]), ord(" "), np.uint8)
+    text[:, ::2] = array + ord("0")
+    text[:, -1] = ord("\n")
+    (tmp_path / name).write_bytes(text.tobytes())
+    assert mismatch(tmp_path / name, pin_of(source[name])) is None
+    assert mismatch(mirror / name, pin_of(source[name])) is None
+    read = READERS["matlab"](tmp_path / name, "X")
+    np.testing.assert_array_equal(read, array)
+    text[0, 0] ^= 1
+    (tmp_path / name).write_bytes(text.tobytes())
+    assert "its sha256 is" in mismatch(tmp_path / name, pin_of(source[name]))
 
 
 def test_columns_of_the_wrong_length_are_named(tmp_path):

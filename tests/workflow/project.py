@@ -44,14 +44,14 @@ class Project:
         for part in PARTS:
             source = ROOT / part
             if source.is_dir():
-                shutil.copytree(source, path / part, ignore=skip)
+                shutil.copytree(source, path / part, ignore=skip, symlinks=True)
             else:
                 shutil.copy2(source, path / part)
         return cls(path)
 
     def copied(self, path):
         """Everything here in a new directory, with the times of change and snakemake's records."""
-        return Project(Path(shutil.copytree(self.path, path)))
+        return Project(Path(shutil.copytree(self.path, path, symlinks=True)))
 
     def snakemake(self, *arguments, config=TINY, environment=None):
         """Run snakemake here; the completed process, with stderr joined to stdout."""

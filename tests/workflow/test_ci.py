@@ -46,6 +46,26 @@ def test_the_environment_is_the_lock_and_nothing_else(tmp_path):
     assert installs[1].endswith(f"--editable {ROOT}/envs/..")
 
 
+@pytest.mark.parametrize("reached", [True, False])
+def test_the_build_without_cuda_is_one_word(tmp_path, reached):
+    """CPU=1: torch alone, as pinned, from an index that is asked once; where it cannot be reached,
+    the usual build, and a line that says so."""
+    refuse = 'case "$*" in *--index-url*) exit 1;; esac\n'
+    text = PYTHON if reached else PYTHON.replace("exit 0\n", refuse + "exit 0\n")
+    command = {
+        "args": [ROOT / "envs" / "install.sh", tmp_path / "venv"],
+        "env": os.environ
+        | {"PYTHON": str(tmp_path / "python"), "CPU": "1", "CPU_INDEX": "http://127.0.0.1:9"},
+    }
+    calls, run = called(tmp_path, "python", text, command)
+    assert run.returncode == 0, run.stderr
+    torch, lock, _ = [call.split(" install ")[1] for call in calls if "pip install" in call]
+    assert "--no-deps --index-url http://127.0.0.1:9 torch==" in torch
+    assert lock.endswith(f"--requirement {ROOT}/envs/requirements.lock")
+    assert "index" not in lock
+    assert ("could not be had" in run.stderr) == (not reached)
+
+
 @pytest.mark.parametrize("failing", ["", "lint", "docs", "test", "test-cluster", "test-faults"])
 def test_ci_runs_everything_and_says_how_it_ended(tmp_path, failing):
     """All five; a part that fails is not the last, but the whole has failed; nothing unlinted."""

@@ -1,5 +1,10 @@
 # What the other files here share. Light imports only: every job parses this again.
-from relax.runs.config import check_config, check_keys_stand_once, settle
+from relax.runs.config import (
+    check_config,
+    check_keys_stand_once,
+    check_preset,
+    settle,
+)
 from relax.data.datasets import data_sets, preparation
 from relax.estimators.registry import REGISTRY, estimator_names
 from relax.data.pins import pin_of
@@ -223,6 +228,13 @@ def benchmark_runs(name):
         dataset=config["benchmark"]["vae"]["datasets"],
         model=config["benchmark"]["vae"]["models"],
     )
+
+
+def environment_files(wildcards):
+    """The file of the working directory that registers the task's environment, where one does."""
+    place, colon, _ = config["rl"]["environments"][wildcards.task]["id"].partition(":")
+    file = os.path.join(*place.split(".")) + ".py"
+    return [file] if colon and os.path.isfile(file) else []
 
 
 def own_file(wildcards):

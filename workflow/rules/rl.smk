@@ -9,7 +9,10 @@ NO_SETTING_OF_A_RUN = (
     "surrogate_learning_rates",
     "solved",
 )
-SOLVED = {task: RL["environments"][task]["solved"] for task in RL["tasks"]}
+SOLVED = {
+    task: float("nan" if (bar := RL["environments"][task]["solved"]) is None else bar)
+    for task in RL["tasks"]
+}
 JOINED["policies"] = {"solved": ("task", SOLVED)}
 
 
@@ -23,6 +26,8 @@ CARTPOLES = [
 
 
 rule train_policy:
+    input:
+        files=environment_files,
     output:
         table=f"{RESULTS}/{POLICY}/training.csv",
         shown=f"{RESULTS}/{POLICY}/shown.csv",

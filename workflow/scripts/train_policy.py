@@ -12,7 +12,7 @@ def main(snakemake):
         settings = ControlSettings.of(snakemake.wildcards, snakemake.params.environment)
         seconds = snakemake.config["rl"]["save_every"]  # no param: no result depends on it
         run = (settings, snakemake.params.code)
-        with Unfinished.beside(out.table, run, [], seconds, log) as unfinished:
+        with Unfinished.beside(out.table, run, snakemake.input.files, seconds, log) as unfinished:
             training, shown = train(settings, out.policy, log, unfinished)
             write_table(training, out.table)
             write_table(shown, out.shown)

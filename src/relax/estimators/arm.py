@@ -10,14 +10,33 @@ With one uniform u a latent, b = 1[u > 1 - θ] and b' = 1[u < θ] (the same of 1
 more samples it is the mean over independent pairs.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from relax.estimators.formula import Estimate, Estimator
 from relax.estimators.samples import by_sample, hard_samples, only, sample_count
 from relax.relaxations.bernoulli import BERNOULLI
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def merged_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+    from relax.numerics.signatures import Cost
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Relaxation
+    from relax.surrogates.base import Surrogate
+
+
+def merged_estimate(
+    surrogate: Surrogate,
+    cost: Cost,
+    logits: Tensor,
+    noise: Noise,
+    context: Tensor | None = None,
+    relaxation: Relaxation = BERNOULLI,
+) -> Estimate:
     """The estimate above; arguments as in `formula.control_variate_estimate`.
 
     The pairs' u are the first half of the noise's rows.

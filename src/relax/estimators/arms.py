@@ -22,6 +22,10 @@ The factor is computed as σ(|α|) / (1 - (2 - m^{-1/(K-1)})₊^{K-1}), in which
 variance is never more.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch.nn.functional import logsigmoid
 
@@ -30,8 +34,16 @@ from relax.estimators.rloo import contrast
 from relax.estimators.samples import by_sample, only, sample_count
 from relax.relaxations.bernoulli import BERNOULLI
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def antithetic_samples(logits, u):
+    from relax.numerics.signatures import Cost, Pair
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Relaxation
+    from relax.surrogates.base import Surrogate
+
+
+def antithetic_samples(logits: Tensor, u: Tensor) -> Pair:
     """b, like u, and the factor of (F_k - mean F) b_k, like the logits.
 
     Args:
@@ -49,8 +61,15 @@ def antithetic_samples(logits, u):
 
 
 def coupled_estimate(
-    surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI, who="arms", group=None
-):
+    surrogate: Surrogate,
+    cost: Cost,
+    logits: Tensor,
+    noise: Noise,
+    context: Tensor | None = None,
+    relaxation: Relaxation = BERNOULLI,
+    who: str = "arms",
+    group: int | None = None,
+) -> Estimate:
     """The estimate above; arguments as in `formula.control_variate_estimate`.
 
     Args:

@@ -5,6 +5,10 @@
 Two evaluations of f. Its mean over i is the local expectation.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from relax.estimators.formula import Estimate, Estimator
@@ -12,8 +16,23 @@ from relax.estimators.local_expectation import flip_gradient
 from relax.estimators.samples import only
 from relax.relaxations.bernoulli import BERNOULLI
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def random_flip_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+    from relax.numerics.signatures import Cost
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Relaxation
+    from relax.surrogates.base import Surrogate
+
+
+def random_flip_estimate(
+    surrogate: Surrogate,
+    cost: Cost,
+    logits: Tensor,
+    noise: Noise,
+    context: Tensor | None = None,
+    relaxation: Relaxation = BERNOULLI,
+) -> Estimate:
     """The estimate above; arguments as in `formula.control_variate_estimate`.
 
     i comes from what u has left: b = 1 says u > 1 - θ, and where in its interval u lies is uniform

@@ -8,7 +8,10 @@ Whether numbers are in order is looked at on the processor only. On a GPU a look
 device: there noise and logits are put in order without one, and nothing is refused for its value.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,10 +21,18 @@ from relax.numerics import checks
 from relax.numerics.streams import EDGES
 from relax.relaxations.bernoulli import BERNOULLI
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relax.estimators.formula import Estimate
+    from relax.numerics.signatures import Cost
+    from relax.relaxations.relaxation import Relaxation
+
+
 AXES = ("replica", "batch", "latent")
 
 
-def bordered(rule):
+def bordered(rule: Callable[..., Estimate]) -> Callable[..., Estimate]:
     """The rule inside its border.
 
     What it does besides checking:
@@ -65,10 +76,10 @@ def bordered(rule):
 class HeldCost:
     """A cost, each of whose values is held to what a cost promises; what else it can do, it can."""
 
-    def __init__(self, cost):
+    def __init__(self, cost: Cost) -> None:
         self.cost = cost
 
-    def __call__(self, b):
+    def __call__(self, b: Tensor) -> Tensor:
         return checks.evaluate(self.cost, b)
 
     def __getattr__(self, name):
@@ -143,7 +154,7 @@ def _inside(name, u, logits, relaxation):
     return u.clamp(*EDGES[u.dtype])
 
 
-def by_variable(cost, logits, relaxation):
+def by_variable(cost: Cost, logits: Tensor, relaxation: Relaxation) -> tuple[Cost, torch.Size]:
     """For logits [replica, batch, variable, outcome], f of a flat b, and (variable, outcome).
 
     Raises:

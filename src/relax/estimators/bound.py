@@ -13,13 +13,22 @@ logits directly as well, the caller adds Σ_k weight_k ∂f(b_k)/∂logits. Its 
 is for one sample.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from typing import TYPE_CHECKING
 
 import torch
 
 from relax.estimators.samples import by_sample
 from relax.relaxations.bernoulli import BERNOULLI
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from relax.estimators.formula import Estimator
+    from relax.numerics.signatures import Cost
 
 
 class Bound:
@@ -30,35 +39,36 @@ class Bound:
         samples: K.
     """
 
-    def __init__(self, cost, samples):
-        self.cost, self.samples, self.each = cost, samples, None
+    def __init__(self, cost: Cost, samples: int) -> None:
+        self.cost, self.samples = cost, samples
+        self.each: Tensor | None = None
 
-    def __call__(self, b):
-        self.each = self.cost(together(b, self.samples))
-        return bound_cost(by_sample(self.each, b.shape[1]))
+    def __call__(self, b: Tensor) -> Tensor:
+        f = self.each = self.cost(together(b, self.samples))
+        return bound_cost(by_sample(f, b.shape[1]))
 
 
-def bound_cost(f):
+def bound_cost(f: Tensor) -> Tensor:
     """-L̂ from f, [replica, K, ...] -> [replica, ...]."""
     return math.log(f.shape[1]) - torch.logsumexp(-f, 1)
 
 
-def weights(f, batch):
+def weights(f: Tensor, batch: int) -> Tensor:
     """w_k / Σ w, the derivative of -L̂ in each f: [replica, K * batch] -> the same."""
     return torch.softmax(-by_sample(f.detach(), batch), 1).flatten(1, 2)
 
 
-def together(side_by_side, samples):
+def together(side_by_side: Tensor, samples: int) -> Tensor:
     """[replica, batch, K * latent] -> [replica, K * batch, latent]."""
     return side_by_side.unflatten(-1, (samples, -1)).movedim(2, 1).flatten(1, 2)
 
 
-def side_by_side(rows, batch):
+def side_by_side(rows: Tensor, batch: int) -> Tensor:
     """[replica, K * batch, latent] -> [replica, batch, K * latent]."""
     return by_sample(rows, batch).movedim(1, 2).flatten(2, 3)
 
 
-def on_bound(estimator):
+def on_bound(estimator: Estimator) -> Estimator:
     """The estimator of the gradient of E[-L̂], from one of E[f] with one sample.
 
     Its surrogate may not look at z: it is given K latents for each that it knows.
@@ -71,6 +81,7 @@ def on_bound(estimator):
         noise = type(noise)(*(n if n is None else side_by_side(n, batch) for n in noise))
         repeated = logits.repeat(1, 1, samples)
         found = estimator.estimate(surrogate, joint, repeated, noise, context, relaxation)
+        assert joint.each is not None
         return found._replace(
             sample=together(found.sample, samples),
             gradient=by_sample(together(found.gradient, samples), batch).sum(1),

@@ -7,8 +7,10 @@ relaxed value through the same products. Estimators ask for it by name: REBAR, R
 second half Concrete and MuProp.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,8 +20,22 @@ from relax.numerics.checks import evaluate
 from relax.relaxations.bernoulli import BERNOULLI, Bernoulli
 from relax.surrogates.closed_forms import differentiable
 
+if TYPE_CHECKING:
+    from relax.numerics.signatures import Cost
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Draw, Relaxation
+    from relax.surrogates.base import Surrogate
+    from relax.surrogates.closed_forms import ClosedForm
 
-def closed_form_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+
+def closed_form_estimate(
+    surrogate: Surrogate,
+    cost: Cost,
+    logits: Tensor,
+    noise: Noise,
+    context: Tensor | None = None,
+    relaxation: Relaxation = BERNOULLI,
+) -> Estimate:
     """`formula.control_variate_estimate`, in closed form where there is one.
 
     There is with coupled noise and Bernoulli latents, if the surrogate has one for this cost.
@@ -33,7 +49,7 @@ def closed_form_estimate(surrogate, cost, logits, noise, context=None, relaxatio
     return corrected(draw, surrogate, cost, logits, context, relaxation)
 
 
-def coupled_estimate(form, cost, draw):
+def coupled_estimate(form: ClosedForm, cost: Cost, draw: Draw) -> Estimate:
     """The formula where c is a `ClosedForm`, z~ is z in value, and ∂z/∂α = 1.
 
     There g = s score + rest ⊙ ∂c/∂z with the signal s = f(b) - c and rest = 1 - dz~/dα. So the
@@ -64,20 +80,20 @@ class WrittenOut(NamedTuple):
     """Of this very gradient, the function that `derivatives_in_surrogate` returns."""
 
     gradient: Tensor
-    derivatives: Callable
+    derivatives: Callable[[Tensor], dict[Tensor, Tensor]]
 
-    def moved(self, gradient, new):
+    def moved(self, gradient: Tensor, new: Tensor) -> WrittenOut | None:
         """The same for `new`, which differs from `gradient` by what φ has no part in."""
         return WrittenOut(new, self.derivatives) if self.gradient is gradient else None
 
-    def held(self, gradient, new, fixed):
+    def held(self, gradient: Tensor, new: Tensor, fixed: Tensor) -> WrittenOut | None:
         """The same for `new`, which is `gradient` with zeros where `fixed` is true."""
         if self.gradient is not gradient:
             return None
         return WrittenOut(new, lambda w: self.derivatives(w.masked_fill(fixed, 0.0)))
 
 
-def derivatives_in_surrogate(estimate):
+def derivatives_in_surrogate(estimate: Estimate) -> Callable[..., dict[Tensor, Tensor]] | None:
     """(w [replica, batch, latent]) -> {parameter: derivative of Σ w·gradient}, or None.
 
     They are what the gradient's graph gives. There are none where the surrogate has no closed form,
@@ -89,7 +105,7 @@ def derivatives_in_surrogate(estimate):
     return None
 
 
-def expect(cost, b):
+def expect(cost: Cost, b: Tensor) -> None:
     """Tell a cost that wants to know that f(b) will be asked for, once c has been evaluated.
 
     A cost with a method `expect(b)` may then evaluate f(b) along with the relaxed value that a

@@ -6,6 +6,10 @@ Given the other samples L̂ is a function of b_k alone, and DisARM estimates its
 over k is the whole one, since all samples have the same logits. 2K evaluations of f.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from relax.estimators.bound import bound_cost, weights
@@ -14,8 +18,23 @@ from relax.estimators.samples import by_sample, hard_samples, only, sample_count
 from relax.estimators.vimco import replaced
 from relax.relaxations.bernoulli import BERNOULLI
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def local_antithetic_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+    from relax.numerics.signatures import Cost
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Relaxation
+    from relax.surrogates.base import Surrogate
+
+
+def local_antithetic_estimate(
+    surrogate: Surrogate,
+    cost: Cost,
+    logits: Tensor,
+    noise: Noise,
+    context: Tensor | None = None,
+    relaxation: Relaxation = BERNOULLI,
+) -> Estimate:
     """The estimate above; arguments as in `formula.control_variate_estimate`, K rows an image."""
     only(("bernoulli",), relaxation, "disarm_iw")
     sample_count(noise, logits, "disarm_iw")

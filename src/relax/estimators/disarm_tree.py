@@ -21,7 +21,10 @@ P(both) + ½ P(b alone) + ½ P(b' alone) = P(b meets n).
 Several variables side by side have a tree each.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -29,9 +32,17 @@ from relax.estimators.formula import Estimate, Estimator
 from relax.estimators.samples import by_sample, only, sample_count
 from relax.relaxations.bernoulli import BERNOULLI
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from relax.numerics.signatures import Cost, Pair
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Relaxation
+    from relax.surrogates.base import Surrogate
+
 
 @functools.cache
-def balanced_tree(outcomes):
+def balanced_tree(outcomes: int) -> Tensor:
     """[node, outcome]: 1 where the outcome is to the right of the node, -1 to the left, else 0."""
     nodes, todo = [], [(0, outcomes)]
     while todo:
@@ -45,7 +56,14 @@ def balanced_tree(outcomes):
     return torch.tensor(nodes, dtype=torch.float64)
 
 
-def tree_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+def tree_estimate(
+    surrogate: Surrogate,
+    cost: Cost,
+    logits: Tensor,
+    noise: Noise,
+    context: Tensor | None = None,
+    relaxation: Relaxation = BERNOULLI,
+) -> Estimate:
     """The estimate above; arguments as in `formula.control_variate_estimate`.
 
     The pairs' u are those of the first outcomes in the first half of the noise's rows.
@@ -86,12 +104,12 @@ def tree_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNO
     return Estimate(rows, f, gradient.flatten(-2))
 
 
-def one_path(met, bit, theta):
+def one_path(met: Tensor, bit: Tensor, theta: Tensor) -> Tensor:
     """The score in a node that this path meets, and the other does not."""
     return met * (bit - theta)
 
 
-def follow(tree, bits):
+def follow(tree: Tensor, bits: Tensor) -> Pair:
     """Where the bits lead: the leaf, one-hot [..., outcome], and the nodes gone by [..., node]."""
     agree = (2 * bits - 1) @ tree  # at a leaf: its nodes that say so, less those that do not
     leaf = (agree == tree.abs().sum(0)).to(bits.dtype)

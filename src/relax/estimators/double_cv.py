@@ -12,6 +12,10 @@ b_k and the slope, b_j - θ has the mean zero. It holds for any function in the 
 is used at hard b alone.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
@@ -27,16 +31,31 @@ from relax.estimators.samples import (
 from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.base import Surrogate
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from relax.numerics.signatures import Cost, Generators
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Relaxation
+    from relax.surrogates.base import SurrogateSpec
+
 
 class Slope(Surrogate):
     """The scalar a, one a replica."""
 
-    def __init__(self, spec, generators):
+    def __init__(self, spec: SurrogateSpec, generators: Generators) -> None:
         super().__init__()
         self.a = nn.Parameter(torch.zeros(len(generators), 1, 1, dtype=spec.dtype))
 
 
-def doubly_controlled_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+def doubly_controlled_estimate(
+    surrogate: Slope,
+    cost: Cost,
+    logits: Tensor,
+    noise: Noise,
+    context: Tensor | None = None,
+    relaxation: Relaxation = BERNOULLI,
+) -> Estimate:
     """The estimate above; arguments as in `formula.control_variate_estimate`, K rows an image."""
     sample_count(noise, logits, "double_cv", least=2)
     logits, batch = logits.detach(), logits.shape[1]

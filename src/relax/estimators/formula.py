@@ -29,17 +29,26 @@ cost that knows its derivatives.
 What makes estimates fast is elsewhere: `relax.estimators.closed_form`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from relax.estimators.border import bordered
 from relax.estimators.variance import variance_objective
 from relax.numerics.checks import evaluate
 from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.base import SurrogateSpec, ZeroSurrogate
+
+if TYPE_CHECKING:
+    from relax.estimators.closed_form import WrittenOut
+    from relax.numerics.signatures import Cost, Generators
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Draw, Relaxation
+    from relax.surrogates.base import Surrogate
 
 
 class Estimate(NamedTuple):
@@ -49,25 +58,34 @@ class Estimate(NamedTuple):
     cost: Tensor  # f(b): [replica, batch]; of K samples each: [replica, K * batch]
     gradient: Tensor  # estimate of d E[f] / d logits, a sample: [replica, batch, latent]
     learning_signal: Tensor | None = None  # f(b) - c, the score's factor: [replica, batch]
-    written_out: object = None  # what `closed_form.derivatives_in_surrogate` reads, or None
+    written_out: WrittenOut | None = (
+        None  # what `closed_form.derivatives_in_surrogate` reads, or None
+    )
     # Of an objective other than the mean of its samples' costs (`relax.estimators.bound`): the
     # derivative of `cost` in each sample's, [replica, samples * batch].
     weights: Tensor | None = None
 
-    def plus(self, term):
+    def plus(self, term: Tensor) -> Estimate:
         """The estimate with a term added to its gradient that φ has no part in."""
         gradient = self.gradient + term
         written_out = self.written_out and self.written_out.moved(self.gradient, gradient)
         return self._replace(gradient=gradient, written_out=written_out)
 
-    def held(self, fixed):
+    def held(self, fixed: Tensor) -> Estimate:
         """The estimate with a gradient of zero where `fixed`, bools like it, says so."""
         gradient = self.gradient.masked_fill(fixed, 0.0)
         written_out = self.written_out and self.written_out.held(self.gradient, gradient, fixed)
         return self._replace(gradient=gradient, written_out=written_out)
 
 
-def control_variate_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+def control_variate_estimate(
+    surrogate: Surrogate,
+    cost: Cost,
+    logits: Tensor,
+    noise: Noise,
+    context: Tensor | None = None,
+    relaxation: Relaxation = BERNOULLI,
+) -> Estimate:
     """The score function corrected by a control variate c, unbiased for every c:
 
         g = [f(b) - c(z~)] ∂ log p(b|θ) + ∂c(z) - ∂c(z~)
@@ -89,7 +107,14 @@ def control_variate_estimate(surrogate, cost, logits, noise, context=None, relax
     return corrected(relaxation.draw(logits, noise), surrogate, cost, logits, context, relaxation)
 
 
-def corrected(draw, surrogate, cost, logits, context, relaxation):
+def corrected(
+    draw: Draw,
+    surrogate: Surrogate,
+    cost: Cost,
+    logits: Tensor,
+    context: Tensor | None,
+    relaxation: Relaxation,
+) -> Estimate:
     """The formula itself, at one `Draw`: the lines that all else here is about."""
     z, b, z_tilde, _, score = draw
     c_tilde, slope_tilde = surrogate.value_and_slope(z_tilde, cost, context)
@@ -100,18 +125,19 @@ def corrected(draw, surrogate, cost, logits, context, relaxation):
     return Estimate(b, f, signal.unsqueeze(-1) * score + correction, signal)
 
 
-def no_surrogate(spec: SurrogateSpec, generators) -> nn.Module:
+def no_surrogate(spec: SurrogateSpec, generators: Generators) -> Surrogate:
     """c = 0, for estimators that have nothing to learn."""
     return ZeroSurrogate()
 
 
-def least_variance(estimate):
+def least_variance(estimate: Estimate) -> Tensor:
     """Σ g², which descends the estimator's variance: [replica]."""
     return variance_objective(estimate.gradient)
 
 
-def least_squares(estimate):
+def least_squares(estimate: Estimate) -> Tensor:
     """The mean of [f(b) - c]², for a c that is to predict f: [replica]."""
+    assert estimate.learning_signal is not None
     return estimate.learning_signal.square().mean(1)
 
 
@@ -131,10 +157,15 @@ class Estimator:
     """
 
     estimate: Callable[..., Estimate] = control_variate_estimate
-    surrogate: Callable[[SurrogateSpec, list], nn.Module] = no_surrogate
+    surrogate: Callable[[SurrogateSpec, Generators], Surrogate] = no_surrogate
     objective: Callable[[Estimate], Tensor] = least_variance
     sampled: bool = True
     samples: Callable[[SurrogateSpec], int] = lambda spec: 1
+
+    if TYPE_CHECKING:
+
+        @property
+        def rule(self) -> Callable[..., Estimate]: ...
 
     def __post_init__(self):
         rule = getattr(self.estimate, "__wrapped__", self.estimate)

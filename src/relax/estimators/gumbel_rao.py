@@ -9,6 +9,10 @@ mean as with one draw, and less variance. f is evaluated once, whatever K is.
 **One draw is straight-through Gumbel** (ST-Gumbel; Jang et al., 2017): z itself is a draw given b.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from relax.estimators.concrete import fixed_relaxation
@@ -16,8 +20,23 @@ from relax.estimators.formula import Estimate, Estimator
 from relax.estimators.samples import by_sample, value_and_gradient, widen
 from relax.relaxations.bernoulli import BERNOULLI
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def rao_blackwellised_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+    from relax.numerics.signatures import Cost
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Relaxation
+    from relax.surrogates.relaxed_cost import RelaxedCost
+
+
+def rao_blackwellised_estimate(
+    surrogate: RelaxedCost,
+    cost: Cost,
+    logits: Tensor,
+    noise: Noise,
+    context: Tensor | None = None,
+    relaxation: Relaxation = BERNOULLI,
+) -> Estimate:
     """The estimate above; arguments as in `formula.control_variate_estimate`, K rows an image.
 
     The first row of noise gives z and b; each other one a draw of z given b.
@@ -29,8 +48,8 @@ def rao_blackwellised_estimate(surrogate, cost, logits, noise, context=None, rel
     f, slope = value_and_gradient(cost, b)
     rows = noise.u.shape[1]
     if more.shape[1]:
-        wide = (widen(each, more.shape[1]) for each in (logits, b))
-        z = torch.cat([z, relaxation.sample_given(*wide, more)[0]], 1)
+        wide, wide_b = (widen(each, more.shape[1]) for each in (logits, b))
+        z = torch.cat([z, relaxation.sample_given(wide, wide_b, more)[0]], 1)
     _, to_z = surrogate.temperature.relaxed(z)
     gradient = relaxation.pull_back(widen(logits, rows), z, to_z(widen(slope, rows)))
     return Estimate(b, f, by_sample(gradient, batch).mean(1))

@@ -4,13 +4,21 @@ V is learned by regression on the costs, the network r by descending the varianc
 relaxation (`relax.relaxations.gaussian`), so that g = [f(b) - c(b, s)] ∂ log p(b) + ∂c(b, s).
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from relax.estimators.formula import Estimator
 from relax.surrogates.base import Sum
 from relax.surrogates.baselines import ValueFunction
 from relax.surrogates.network import Network
 
+if TYPE_CHECKING:
+    from relax.numerics.signatures import Generators
+    from relax.surrogates.base import Surrogate, SurrogateSpec
 
-def value_and_network(spec, generators):
+
+def value_and_network(spec: SurrogateSpec, generators: Generators) -> Surrogate:
     """V(s) + r(b, s)."""
     return Sum(ValueFunction(spec, generators), Network(spec, generators))
 

@@ -1,12 +1,26 @@
 """The gradient in φ of an estimator's objective."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from relax.estimators.closed_form import derivatives_in_surrogate
 from relax.estimators.formula import least_variance
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
-def learn_surrogates(estimator, surrogates, estimates):
+    from torch import Tensor
+
+    from relax.estimators.formula import Estimate, Estimator
+    from relax.surrogates.base import Surrogate
+
+
+def learn_surrogates(
+    estimator: Estimator, surrogates: Iterable[Surrogate], estimates: Iterable[Estimate]
+) -> None:
     """Give φ the gradient of the estimator's objective, and show the costs to the surrogates.
 
     `torch.autograd.grad` names φ, so nothing leaks into the model: g depends on the decoder's
@@ -25,18 +39,20 @@ def learn_surrogates(estimator, surrogates, estimates):
         surrogate.observe(estimate.cost.detach())
 
 
-def objective_gradients(estimator, parameters, estimates):
+def objective_gradients(
+    estimator: Estimator, parameters: Sequence[Tensor], estimates: Iterable[Estimate]
+) -> list[tuple[Tensor, Tensor]]:
     """Pairs of a parameter and the derivative in it of the estimator's objective."""
     if estimator.objective is not least_variance:
         objectives = [estimator.objective(estimate).sum() for estimate in estimates]
-        return zip(parameters, torch.autograd.grad(objectives, parameters), strict=True)
+        return list(zip(parameters, torch.autograd.grad(objectives, parameters), strict=True))
     # ∂(Σ g² / batch) = Σ (2 g / batch) ∂g, without a tape through the sum.
     outputs = [estimate.gradient for estimate in estimates]
     weights = [g.detach() * (2 / g.shape[-2]) for g in outputs]
-    written_out = [derivatives_in_surrogate(estimate) for estimate in estimates]
-    if all(written_out):
-        found = {}
+    written_out = [d for estimate in estimates if (d := derivatives_in_surrogate(estimate))]
+    if len(written_out) == len(outputs):
+        found: dict[Tensor, Tensor] = {}
         for derivatives, weight in zip(written_out, weights, strict=True):
             found |= derivatives(weight)
         return [(parameter, found[parameter]) for parameter in parameters]
-    return zip(parameters, torch.autograd.grad(outputs, parameters, weights), strict=True)
+    return list(zip(parameters, torch.autograd.grad(outputs, parameters, weights), strict=True))

@@ -7,14 +7,33 @@ never of more variance. It takes D + 1 evaluations of f: a reference of low vari
 enumeration cannot go.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from relax.estimators.formula import Estimate, Estimator
 from relax.estimators.samples import by_sample, only
 from relax.relaxations.bernoulli import BERNOULLI
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def all_flips_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+    from relax.numerics.signatures import Cost
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Relaxation
+    from relax.surrogates.base import Surrogate
+
+
+def all_flips_estimate(
+    surrogate: Surrogate,
+    cost: Cost,
+    logits: Tensor,
+    noise: Noise,
+    context: Tensor | None = None,
+    relaxation: Relaxation = BERNOULLI,
+) -> Estimate:
     """The estimate above; arguments as in `formula.control_variate_estimate`."""
     only(("bernoulli",), relaxation, "local_expectation")
     logits = logits.detach()
@@ -27,7 +46,7 @@ def all_flips_estimate(surrogate, cost, logits, noise, context=None, relaxation=
     return Estimate(b, f, flip_gradient(relaxation, logits, b, change))
 
 
-def flip_gradient(relaxation, logits, b, change):
+def flip_gradient(relaxation: Relaxation, logits: Tensor, b: Tensor, change: Tensor) -> Tensor:
     """θ (1 - θ) [f(b_i = 1) - f(b_i = 0)] from the changes of f when a bit is flipped."""
     return relaxation.pull_back_mean(relaxation.mean(logits), change * (1 - 2 * b))
 

@@ -13,6 +13,10 @@ it is θ_j (f'_j - Σ_i θ_i f'_i). For Gaussians θ stands for the mean, and �
 in the standard deviation. The scale η is learned by descending the variance.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
@@ -23,22 +27,37 @@ from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.base import Surrogate
 from relax.surrogates.closed_forms import differentiate
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from relax.numerics.signatures import Cost, Generators, Pair
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Relaxation
+    from relax.surrogates.base import SurrogateSpec
+
 
 class TaylorExpansion(Surrogate):
     """The expansion's scale η, one a replica."""
 
-    def __init__(self, spec, generators):
+    def __init__(self, spec: SurrogateSpec, generators: Generators) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.full((len(generators), 1), spec.scale, dtype=spec.dtype))
 
-    def expand(self, cost, mean):
+    def expand(self, cost: Cost, mean: Tensor) -> Pair:
         """f(θ) [replica, batch] and f'(θ) [replica, batch, latent], without the scale."""
         if hasattr(cost, "mean_field"):
             return cost.mean_field(mean)
         return differentiate(cost, mean)
 
 
-def taylor_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+def taylor_estimate(
+    surrogate: TaylorExpansion,
+    cost: Cost,
+    logits: Tensor,
+    noise: Noise,
+    context: Tensor | None = None,
+    relaxation: Relaxation = BERNOULLI,
+) -> Estimate:
     """The estimate above; arguments and shapes as in `formula.control_variate_estimate`."""
     logits = logits.detach()
     b = relaxation.hard_sample(logits, noise.u)

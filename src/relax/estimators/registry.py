@@ -5,12 +5,19 @@ and its name in the configuration's list. The order of the lines fixes the colou
 so new lines go to the end.
 """
 
+from __future__ import annotations
+
 import importlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from relax.errors import ConfigError
 from relax.relaxations import MOST_ENUMERATED
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from relax.estimators.formula import Estimator
 
 
 class Calls(NamedTuple):
@@ -49,17 +56,17 @@ class Entry(NamedTuple):
     # "added": only where the setting add_relaxed_cost says so.
     relaxed: bool | str = False
 
-    def said(self):
+    def said(self) -> str:
         """What a run may take from this entry, as text: all but its label and its costs."""
         fields = self._asdict().items()
         return str({k: v for k, v in fields if k != "label" and not callable(v)})
 
-    def needs_gradient(self, add_relaxed_cost=False):
+    def needs_gradient(self, add_relaxed_cost: bool = False) -> bool:
         """Whether the cost must be differentiable in b."""
         optional = self.relaxed == "added" and not add_relaxed_cost
         return bool(self.gradients(2, 2) or (self.relaxed and not optional))
 
-    def allows(self, samples):
+    def allows(self, samples: int) -> bool:
         """Whether K may be this number."""
         least, step = self.samples
         return samples == least or bool(step and samples > least and (samples - least) % step == 0)
@@ -71,9 +78,9 @@ SECTIONS = (*EVERYWHERE, "bound")
 ANY = ("bernoulli", "categorical", "ordering", "joint", "gaussian")
 BITS = ("bernoulli",)
 # Of several samples: any number from two on, or whole pairs.
-SEVERAL = {"reads": ("samples",), "samples": (2, 1), "formula": False}
-PAIRS = {"reads": ("samples",), "samples": (2, 2), "formula": False}
-STRAIGHT_THROUGH = {
+SEVERAL: dict[str, Any] = {"reads": ("samples",), "samples": (2, 1), "formula": False}
+PAIRS: dict[str, Any] = {"reads": ("samples",), "samples": (2, 2), "formula": False}
+STRAIGHT_THROUGH: dict[str, Any] = {
     "unbiased": False,
     "formula": False,
     "kinds": ("bernoulli", "categorical"),
@@ -211,7 +218,13 @@ REGISTRY = {
 }
 
 
-def estimator_names(latents=1, section="vae", kind=None, samples=None, differentiable=True):
+def estimator_names(
+    latents: int = 1,
+    section: str = "vae",
+    kind: str | None = None,
+    samples: int | None = None,
+    differentiable: bool = True,
+) -> list[str]:
     """Names of the estimators that do under these circumstances, in the registry's order.
 
     Args:
@@ -236,7 +249,13 @@ def estimator_names(latents=1, section="vae", kind=None, samples=None, different
     ]
 
 
-def misfit(name, latents=1, kind=None, samples=None, differentiable=True):
+def misfit(
+    name: str,
+    latents: int = 1,
+    kind: str | None = None,
+    samples: int | None = None,
+    differentiable: bool = True,
+) -> str | None:
     """Why this estimator does not do there, in words, or None; arguments as above."""
     entry = REGISTRY[name]
     if entry.max_latents is not None and latents > entry.max_latents:
@@ -252,7 +271,13 @@ def misfit(name, latents=1, kind=None, samples=None, differentiable=True):
     return None
 
 
-def calls(name, samples=1, latents=1, noise="coupled", add_relaxed_cost=True):
+def calls(
+    name: str,
+    samples: int = 1,
+    latents: int = 1,
+    noise: str = "coupled",
+    add_relaxed_cost: bool = True,
+) -> Calls:
     """How often one estimate calls the cost, as `Calls`; of several samples K are given.
 
     A relaxed value counts as an evaluation with its gradient; with independent noise there are two
@@ -266,7 +291,7 @@ def calls(name, samples=1, latents=1, noise="coupled", add_relaxed_cost=True):
     return Calls(evaluations + relaxed, gradients + relaxed)
 
 
-def load_estimator(name):
+def load_estimator(name: str) -> Estimator:
     """The `Estimator` of this name.
 
     Raises:

@@ -25,7 +25,9 @@ names for its paths; docs/reparameterization.md has the proof and derives the ot
 the cost f(H(z)), it is REBAR or RELAX with coupled noise, by what c is.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,6 +35,11 @@ from torch import Tensor
 from relax.numerics.checks import evaluate, named
 from relax.surrogates.base import ZeroSurrogate
 from relax.surrogates.closed_forms import differentiate
+
+if TYPE_CHECKING:
+    from relax.numerics.signatures import Cost, Pair
+    from relax.relaxations.transformations import Drawn
+    from relax.surrogates.base import Surrogate
 
 
 class Decomposition(NamedTuple):
@@ -43,12 +50,12 @@ class Decomposition(NamedTuple):
     returned: str | None = None
 
     @property
-    def paths(self):
+    def paths(self) -> tuple[str, ...]:
         """Names of those that are needed."""
         return tuple(dict.fromkeys(path for path in self if path))
 
     @property
-    def differentiates(self):
+    def differentiates(self) -> bool:
         """Whether the cost must be differentiable."""
         return self.cost != "score"
 
@@ -74,7 +81,13 @@ class PathEstimate(NamedTuple):
     recursion: Tensor  # c' (h of the path returned, less that of the path removed)
 
 
-def path_estimate(name, drawn, cost, surrogate=None, context=None):
+def path_estimate(
+    name: str,
+    drawn: Drawn,
+    cost: Cost,
+    surrogate: Surrogate | None = None,
+    context: Tensor | None = None,
+) -> PathEstimate:
     """An estimate of dE[f(z)]/dν by one of the `DECOMPOSITIONS`, with its terms apart.
 
     Unbiased for every c of z; what c depends on besides (the parameters, a context) counts as a
@@ -113,7 +126,7 @@ def path_estimate(name, drawn, cost, surrogate=None, context=None):
     return PathEstimate(f, gradient, reparameterization, correction, recursion)
 
 
-def cost_and_slope(name, cost, z):
+def cost_and_slope(name: str, cost: Cost, z: Tensor) -> Pair:
     """f and f', neither with a graph.
 
     Raises:

@@ -21,7 +21,10 @@ changes in one coordinate, so that this is
     1/D { s_l(b) Σ_i w_i [H1(y_i) - H1(b)] + w_l H1(y_l) (1 - 2 b_l) }.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -41,30 +44,48 @@ from relax.numerics.replicas import StackedMLP
 from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.base import Surrogate
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from torch import Tensor
+
+    from relax.numerics.signatures import Cost, Generators, Pair
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Relaxation
+    from relax.surrogates.base import SurrogateSpec
+
 
 class Stein(Surrogate):
     """a, β, and the network with the outputs H0 and H1."""
 
     UNITS, SLOPE = 100, 0.3
 
-    def __init__(self, spec, generators):
+    def __init__(self, spec: SurrogateSpec, generators: Generators) -> None:
         super().__init__()
         activation = functools.partial(leaky_relu, negative_slope=self.SLOPE)
         self.network = StackedMLP([2, self.UNITS, 2], generators, spec.dtype, activation)
-        nn.init.zeros_(self.network.layers[-1].weight)
+        last: Any = self.network.layers[-1]
+        nn.init.zeros_(last.weight)
         # Of H0 differences alone count, so that the output's bias is H1's, by itself.
-        self.network.layers[-1].bias.requires_grad_(False)
+        last.bias.requires_grad_(False)
         self.bias = nn.Parameter(torch.zeros(len(generators), 1, 1, 1, dtype=spec.dtype))
         self.scales = nn.Parameter(torch.ones(len(generators), 2, 1, 1, 1, dtype=spec.dtype))
 
-    def forward(self, change, f):
+    def forward(self, change: Tensor, f: Tensor) -> Pair:
         """(H0, H1) of two tensors of one shape [replica, ...]: a tensor like them each."""
         both = torch.stack([change, f], -1)
         h0, h1 = self.network(both.flatten(1, -2)).view(both.shape).unbind(-1)
         return h0, h1 + self.bias
 
 
-def stein_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+def stein_estimate(
+    surrogate: Stein,
+    cost: Cost,
+    logits: Tensor,
+    noise: Noise,
+    context: Tensor | None = None,
+    relaxation: Relaxation = BERNOULLI,
+) -> Estimate:
     """The estimate above; arguments as in `formula.control_variate_estimate`, K rows an image."""
     only(("bernoulli",), relaxation, "rodeo")
     samples = sample_count(noise, logits, "rodeo", least=2)
@@ -89,14 +110,14 @@ def stein_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERN
     return Estimate(rows, f, gradient)
 
 
-def without_diagonal(pairs):
+def without_diagonal(pairs: Tensor) -> Tensor:
     """[replica, K, K, ...] -> [replica, K (K - 1), ...], the pairs of two different samples."""
     samples = pairs.shape[1]
     rows = pairs.flatten(1, 2)[:, 1:].unflatten(1, (samples - 1, samples + 1))
     return rows[:, :, :-1].flatten(1, 2)
 
 
-def score_change(b):
+def score_change(b: Tensor) -> Tensor:
     """What each latent's score gains when its bit is flipped."""
     return 1 - 2 * b
 

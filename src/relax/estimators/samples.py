@@ -6,12 +6,25 @@ gives [replica, K * batch]. The logits stay [replica, batch, latent], and so doe
 is one estimate an image. One sample is the case K = 1, where all of this says nothing.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from relax.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def sample_count(noise, logits, who, least=1, step=1):
+    from torch import Tensor
+
+    from relax.numerics.signatures import Cost, Pair
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Relaxation
+
+
+def sample_count(noise: Noise, logits: Tensor, who: str, least: int = 1, step: int = 1) -> int:
     """K: how many rows of noise there are for each image.
 
     Raises:
@@ -26,7 +39,7 @@ def sample_count(noise, logits, who, least=1, step=1):
     return samples
 
 
-def only(kinds, relaxation, who):
+def only(kinds: Sequence[str], relaxation: Relaxation, who: str) -> None:
     """Refuse latents that an estimator's formula is not for.
 
     Raises:
@@ -38,35 +51,35 @@ def only(kinds, relaxation, who):
         )
 
 
-def widen(tensor, rows):
+def widen(tensor: Tensor, rows: int) -> Tensor:
     """A tensor [replica, batch, ...] once for each sample: [replica, rows, ...]."""
     times = rows // tensor.shape[1]
     return tensor if times == 1 else tensor.repeat(1, times, *[1] * (tensor.dim() - 2))
 
 
-def by_sample(tensor, batch):
+def by_sample(tensor: Tensor, batch: int) -> Tensor:
     """[replica, K * batch, ...] as [replica, K, batch, ...]."""
     return tensor.unflatten(1, (-1, batch))
 
 
-def first_of(samples, like):
+def first_of(samples: Tensor, like: Tensor) -> Tensor:
     """Of [replica, K * batch, ...] the first sample, as many rows as `like` has."""
     return samples[:, : like.shape[1]]
 
 
-def hard_samples(relaxation, logits, u):
+def hard_samples(relaxation: Relaxation, logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """K independent b, [replica, K * batch, latent], and their scores [replica, K, batch, ...]."""
     wide = widen(logits, u.shape[1])
     b = relaxation.hard_sample(wide, u)
     return b, by_sample(relaxation.score(wide, b), logits.shape[1])
 
 
-def others_mean(values):
+def others_mean(values: Tensor) -> Tensor:
     """Of [replica, K, ...] for each sample the mean over the others."""
     return (values.sum(1, keepdim=True) - values) / (values.shape[1] - 1)
 
 
-def value_and_gradient(cost, b):
+def value_and_gradient(cost: Cost, b: Tensor) -> Pair:
     """f(b) [replica, row], with the graph that the cost gives it, and ∂f/∂b at the hard b.
 
     A cost may have a method of its own for that, `hard_gradient(b)`. In inference mode the tape

@@ -5,12 +5,31 @@
 Exact where f is linear. ReinMax (`reinmax.py`) is exact where f is quadratic.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from relax.estimators.formula import Estimate, Estimator
 from relax.estimators.samples import value_and_gradient
 from relax.relaxations.bernoulli import BERNOULLI
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def straight_through_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+    from relax.numerics.signatures import Cost
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Relaxation
+    from relax.surrogates.base import Surrogate
+
+
+def straight_through_estimate(
+    surrogate: Surrogate,
+    cost: Cost,
+    logits: Tensor,
+    noise: Noise,
+    context: Tensor | None = None,
+    relaxation: Relaxation = BERNOULLI,
+) -> Estimate:
     """The estimate above; arguments as in `formula.control_variate_estimate`."""
     logits = logits.detach()
     b = relaxation.hard_sample(logits, noise.u)

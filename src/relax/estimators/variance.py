@@ -1,12 +1,14 @@
 """The variance of a gradient estimator: the objective that surrogates descend, and its measure."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-def variance_objective(gradient):
+def variance_objective(gradient: Tensor) -> Tensor:
     """Sum over latents of the batch mean of g²: [replica, batch, latent] -> [replica].
 
     The estimator is unbiased for every φ, so ∂φ Var(g) = ∂φ E[g²] = E[∂φ g²]: descending the
@@ -22,7 +24,7 @@ class Moments(NamedTuple):
     variance: Tensor
 
 
-def sample_moments(gradient, dim=1):
+def sample_moments(gradient: Tensor, dim: int = 1) -> Moments:
     """Mean and unbiased variance of per-sample gradients over their sample axis `dim`."""
     variance, mean = torch.var_mean(gradient, dim=dim, correction=1)
     return Moments(mean, variance)

@@ -6,7 +6,10 @@ of the cost -L̂ (`bound.py`). In L̂_{-k} the log w_k is replaced by the mean o
 knows nothing of b_k; so it is a baseline, and the mean is that of REINFORCE on the bound.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,8 +18,23 @@ from relax.estimators.formula import Estimate, Estimator
 from relax.estimators.samples import by_sample, hard_samples, others_mean, sample_count
 from relax.relaxations.bernoulli import BERNOULLI
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def vimco_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+    from relax.numerics.signatures import Cost
+    from relax.numerics.streams import Noise
+    from relax.relaxations.relaxation import Relaxation
+    from relax.surrogates.base import Surrogate
+
+
+def vimco_estimate(
+    surrogate: Surrogate,
+    cost: Cost,
+    logits: Tensor,
+    noise: Noise,
+    context: Tensor | None = None,
+    relaxation: Relaxation = BERNOULLI,
+) -> Estimate:
     """The estimate above; arguments as in `formula.control_variate_estimate`, K rows an image.
 
     Its `cost` is -L̂, [replica, batch].
@@ -32,7 +50,7 @@ def vimco_estimate(surrogate, cost, logits, noise, context=None, relaxation=BERN
     return Estimate(b, whole, gradient, weights=weights(rows, batch))
 
 
-def replaced(f, other):
+def replaced(f: Tensor, other: Tensor) -> Tensor:
     """-L̂ with f(b_k) replaced by `other`_k, for each k: [replica, K, batch]."""
     samples = f.shape[1]
     own = torch.eye(samples, dtype=torch.bool, device=f.device).view(samples, samples, 1)

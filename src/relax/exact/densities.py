@@ -1,17 +1,36 @@
 """Exact expectations over one continuous variable: panels of Gauss and Legendre over ε."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
 from relax.errors import ArgumentError
 from relax.estimators.variance import Moments
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from relax.numerics.signatures import Pair
+    from relax.relaxations.transformations import Transformation
+
+
 REACH = 60.0  # deviations of ε that are looked at
 DEPTH = 46.0  # how far below its greatest the log-density of ε is cut: e^-46 is 1e-20
 PANELS, ORDER = 120, 16
 
 
-def density_nodes(transformation, parameters, breaks=(), panels=PANELS, order=ORDER):
+def density_nodes(
+    transformation: Transformation,
+    parameters: Tensor,
+    breaks: Sequence[float] = (),
+    panels: int = PANELS,
+    order: int = ORDER,
+) -> Pair:
     """Nodes z [replica, node, 1] and weights [replica, node] of integrals over q(z; ν) dz.
 
     Gauss-Legendre panels over a standardised ε, where the density falls off exponentially on both
@@ -59,14 +78,14 @@ def _ends(transformation, parameters):
     return torch.stack([low, torch.where(inside, grid, -torch.inf).max(1).values], 1)
 
 
-def weighted_moments(gradient, weights):
+def weighted_moments(gradient: Tensor, weights: Tensor) -> Moments:
     """Mean and variance over the nodes: [replica, node, P] -> `Moments` of [replica, P]."""
     mean = torch.einsum("rnp,rn->rp", gradient, weights)
     variance = torch.einsum("rnp,rn->rp", (gradient - mean.unsqueeze(1)).square(), weights)
     return Moments(mean, variance)
 
 
-def best_in_span(gradient, controls, weights):
+def best_in_span(gradient: Tensor, controls: Tensor, weights: Tensor) -> Moments:
     """Least variance of g + Σ_k w_k v_k over w, at the nodes, for controls v_k of mean zero.
 
     Args:

@@ -1,18 +1,32 @@
 """Exact answers by enumeration over b."""
 
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
 import torch
 
 from relax.estimators.border import by_variable
 from relax.numerics.checks import evaluate, is_finite
 from relax.relaxations.bernoulli import BERNOULLI
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def enumerate_expectation(function, logits, relaxation=BERNOULLI):
+    from relax.numerics.signatures import Cost
+    from relax.relaxations.relaxation import Relaxation
+
+
+def enumerate_expectation(
+    function: Cost, logits: Tensor, relaxation: Relaxation = BERNOULLI
+) -> Tensor:
     """E[function(b)] by enumeration; `function`: [replica, batch, latent] -> [replica, batch]."""
-    return sum(probability * function(b) for b, probability in relaxation.states(logits))
+    parts = (probability * function(b) for b, probability in relaxation.states(logits))
+    return functools.reduce(torch.add, parts)
 
 
-def enumerate_gradient(cost, logits, relaxation=BERNOULLI):
+def enumerate_gradient(cost: Cost, logits: Tensor, relaxation: Relaxation = BERNOULLI) -> Tensor:
     """d E[f(b)] / d logits = Σ_b p(b) f(b) (b - θ), by enumeration: [replica, batch, latent].
 
     A b of probability 0 adds nothing, whatever f is there. Categorical logits may be [replica,
@@ -31,8 +45,9 @@ def enumerate_gradient(cost, logits, relaxation=BERNOULLI):
     relaxation.check_width(logits.shape[-1])
     if not is_finite(logits):
         relaxation.check_logits(logits)
-    return sum(
+    parts = (
         torch.where(probability > 0, probability * evaluate(cost, b), 0.0).unsqueeze(-1)
         * relaxation.score(logits, b)
         for b, probability in relaxation.states(logits)
-    ).detach()
+    )
+    return functools.reduce(torch.add, parts).detach()

@@ -12,8 +12,10 @@ and least where A w = -r. A and r are computed exactly: b is enumerated, the noi
 quadrature. H_k is the one formula itself with the cost 0 and the surrogate φ_k, a replica a k.
 """
 
+from __future__ import annotations
+
 import itertools
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -22,8 +24,13 @@ from relax.estimators.formula import Estimator
 from relax.exact.quadrature import centred_lines, exact_moments
 from relax.surrogates.base import Surrogate, ZeroSurrogate
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def no_cost(b):
+    from relax.numerics.signatures import Cost
+
+
+def no_cost(b: Tensor) -> Tensor:
     """f = 0, which leaves of the formula what c makes of it."""
     return b.new_zeros(b.shape[:2])
 
@@ -47,15 +54,16 @@ class ProductBasis(Surrogate):
     The first function is the constant 1. Each latent has the degrees 0 ... `degree`.
     """
 
-    def __init__(self, latents, degree):
+    def __init__(self, latents: int, degree: int) -> None:
         super().__init__()
         degrees = list(itertools.product(range(degree + 1), repeat=latents))
+        self.degrees: Tensor
         self.register_buffer("degrees", torch.tensor(degrees, dtype=torch.float64))
 
     def __len__(self):
         return len(self.degrees)
 
-    def forward(self, z, cost=None, context=None):
+    def forward(self, z: Tensor, cost: Cost | None = None, context: Tensor | None = None) -> Tensor:
         # T_d(x) = cos(d arccos x) and 2σ(z) - 1 = cos(angle): angle = 2 arctan(e^{-z/2})
         angle = 2 * torch.atan(torch.exp(-z / 2))
         return torch.cos(self.degrees.unsqueeze(1) * angle).prod(-1)
@@ -64,12 +72,13 @@ class ProductBasis(Surrogate):
 class LinearSurrogate(Surrogate):
     """c(z) = Σ_k w_k φ_k(z), one replica."""
 
-    def __init__(self, basis, weights):
+    def __init__(self, basis: ProductBasis, weights: Tensor) -> None:
         super().__init__()
         self.basis = basis
+        self.weights: Tensor
         self.register_buffer("weights", weights)
 
-    def forward(self, z, cost=None, context=None):
+    def forward(self, z: Tensor, cost: Cost | None = None, context: Tensor | None = None) -> Tensor:
         functions = self.basis(z.expand(len(self.basis), -1, -1))
         return (self.weights * functions).sum(0, keepdim=True)
 
@@ -77,11 +86,11 @@ class LinearSurrogate(Surrogate):
 class Bound(Surrogate):
     """A surrogate with its own cost bound to it, whatever cost the estimator passes on."""
 
-    def __init__(self, surrogate, cost):
+    def __init__(self, surrogate: Surrogate, cost: Cost) -> None:
         super().__init__()
         self.surrogate, self.cost = surrogate, cost
 
-    def forward(self, z, cost=None, context=None):
+    def forward(self, z: Tensor, cost: Cost | None = None, context: Tensor | None = None) -> Tensor:
         return self.surrogate(z, self.cost, context)
 
 
@@ -92,7 +101,13 @@ class BestScale(NamedTuple):
     variance: torch.Tensor
 
 
-def best_scale(surrogate, cost, logits, noise="independent", nodes=None):
+def best_scale(
+    surrogate: Surrogate,
+    cost: Cost,
+    logits: Tensor,
+    noise: str = "independent",
+    nodes: int | None = None,
+) -> BestScale:
     """η* of c = η c_1 in closed form, for every replica: the draft's equation (3).
 
     With g = G + η H as at the top of this module, η* = -Σ E[G H] / Σ E[H²] (sums over latents),
@@ -104,7 +119,7 @@ def best_scale(surrogate, cost, logits, noise="independent", nodes=None):
         logits: [replica, 1, latent], float64.
     """
     logits = logits.detach()
-    square, product = 0.0, 0.0
+    square = product = logits.new_zeros(len(logits))
     pieces = _pieces(Bound(surrogate, cost), cost, logits, noise, nodes)
     for probability, mean, lines, weights, score_term in pieces:
         second = mean.square().sum(-1)
@@ -124,7 +139,13 @@ class LeastVariance(NamedTuple):
     reinforce_variance: float
 
 
-def least_variance(basis, cost, logits, noise="independent", nodes=None):
+def least_variance(
+    basis: ProductBasis,
+    cost: Cost,
+    logits: Tensor,
+    noise: str = "independent",
+    nodes: int | None = None,
+) -> LeastVariance:
     """The surrogate of least total variance in the span of `basis`, for one to three latents.
 
     Args:

@@ -1,6 +1,10 @@
 """Exact moments of an estimator on a small problem: every b, quadrature over the noise."""
 
+from __future__ import annotations
+
+import functools
 from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -10,6 +14,17 @@ from relax.numerics import checks
 from relax.numerics.streams import KINDS, Noise
 from relax.relaxations.bernoulli import BERNOULLI
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from torch import Tensor
+
+    from relax.estimators.formula import Estimator
+    from relax.numerics.signatures import Cost, Pair
+    from relax.surrogates.base import Surrogate
+
+
 OPEN_UNIT = (2.0**-53, 1 - 2.0**-53)  # float64 uniforms whose logit is finite
 
 
@@ -18,7 +33,7 @@ _RESOLUTION = {1: (257, 36.0), 2: (97, 24.0), 3: (33, 18.0)}
 
 
 @cache
-def logistic_nodes(count=257, reach=36.0):
+def logistic_nodes(count: int = 257, reach: float = 36.0) -> Pair:
     """Nodes v in (0, 1) and weights for integrals over uniform noise; float64, [count] each.
 
     With v = σ(t), dv = σ(t) σ(-t) dt and the integrand, a smooth function of z = logit v, decays
@@ -50,13 +65,20 @@ def _grid(latents, count):
     return points.clamp(*OPEN_UNIT), products
 
 
-def noise_given(logits, b, v):
+def noise_given(logits: Tensor, b: Tensor, v: Tensor) -> Tensor:
     """The u that gives this b, from uniform v: the conditional law of u given b."""
     theta = torch.sigmoid(logits)
     return torch.where(b > 0.5, v * theta + (1 - theta), v * (1 - theta)).clamp(*OPEN_UNIT)
 
 
-def centred_lines(estimator, surrogate, cost, logits, noise, nodes):
+def centred_lines(
+    estimator: Estimator,
+    surrogate: Surrogate,
+    cost: Cost,
+    logits: Tensor,
+    noise: str,
+    nodes: int | None,
+) -> Iterator[Any]:
     """For every b: its probability [replica], E[g|b], [replica, latent]; centred lines, weights.
 
     Given b, u and v are independent, and the formula is a sum A_b(v) + C_b(u): what the estimator
@@ -87,7 +109,14 @@ def centred_lines(estimator, surrogate, cost, logits, noise, nodes):
         yield probability.squeeze(1), mean, centred, weights
 
 
-def exact_moments(estimator, surrogate, cost, logits, noise="independent", nodes=None):
+def exact_moments(
+    estimator: Estimator,
+    surrogate: Surrogate,
+    cost: Cost,
+    logits: Tensor,
+    noise: str = "independent",
+    nodes: int | None = None,
+) -> Moments:
     """Mean and variance of an estimator of one to three Bernoulli latents, by quadrature.
 
     Every b is enumerated, and the noise integrated given b, where Var(g|b) = Var(A) + Var(C) (see
@@ -108,8 +137,8 @@ def exact_moments(estimator, surrogate, cost, logits, noise="independent", nodes
     """
     logits = logits.detach()
     pieces = list(centred_lines(estimator, surrogate, cost, logits, noise, nodes))
-    mean = sum(p.unsqueeze(-1) * m for p, m, _, _ in pieces)
-    variance = 0.0
+    mean = functools.reduce(torch.add, (p.unsqueeze(-1) * m for p, m, _, _ in pieces))
+    variance = torch.zeros_like(mean)
     for p, m, lines, weights in pieces:
         given_b = sum(torch.einsum("rnl,n->rl", line.square(), weights) for line in lines)
         # The law of total variance, in the form that does not cancel.

@@ -1,10 +1,20 @@
 """Which estimators can run on given latents and costs, and the sentence where one cannot."""
 
+from __future__ import annotations
+
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from relax.errors import ArgumentError
 from relax.estimators.registry import REGISTRY, misfit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relax.estimators.registry import Entry
+    from relax.frontdoor.latents import Latents
+
 
 # Suggested in this order, where they can run.
 SUGGESTED = ("relax", "disarm", "rloo", "nvil", "reinforce", "lax", "a2c")
@@ -28,33 +38,33 @@ class Circumstances:
     """
 
     name: str
-    latents: object
+    latents: Latents
     samples: int | None = None
     add_relaxed_cost: bool = False
 
     @property
-    def entry(self):
+    def entry(self) -> Entry:
         """The estimator's line of the registry."""
         return REGISTRY[self.name]
 
     @property
-    def several(self):
+    def several(self) -> int:
         """How many samples it draws for each b."""
         return self.samples or max(2, self.entry.samples[0]) if "samples" in self.entry.reads else 1
 
-    def misfit(self, name=None, differentiable=True):
+    def misfit(self, name: str | None = None, differentiable: bool = True) -> str | None:
         """Why an estimator, by default this one, cannot do it, in words; or None."""
         latents = self.latents
         name = name or self.name
         return misfit(name, latents.flat, latents.kind, self.samples, differentiable)
 
-    def others(self, differentiable=True):
+    def others(self, differentiable: bool = True) -> str:
         """Two estimators that would do, in words."""
         names = [n for n in SUGGESTED if n in REGISTRY and n != self.name]
         names = [n for n in names if self.misfit(n, differentiable) is None]
         return " or ".join(f"'{n}'" for n in names[:2])
 
-    def check(self):
+    def check(self) -> None:
         """Raise where the estimator cannot run on these latents, or with so many samples.
 
         Raises:
@@ -64,7 +74,7 @@ class Circumstances:
             raise ArgumentError(f"'{self.name}' {why}; {self.others()} would do")
 
     @contextmanager
-    def explained(self):
+    def explained(self) -> Iterator[None]:
         """In the block, complaints about a cost that is not differentiable become a sentence.
 
         Raises:

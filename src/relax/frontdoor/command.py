@@ -1,7 +1,10 @@
 """`python -m relax FILE:FUNCTION --latents 12`: the table of `compare` for a function of a file."""
 
+from __future__ import annotations
+
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -10,8 +13,12 @@ from relax.frontdoor.compare import compare
 from relax.frontdoor.latents import KINDS, Latents
 from relax.frontdoor.loading import load_cost
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
-def main(arguments=None):
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; the exit status is 1 where the user has to mend something.
 
     Args:
@@ -26,7 +33,7 @@ def main(arguments=None):
     return 0
 
 
-def compared(chosen):
+def compared(chosen: Any) -> str:
     """The table as text, with what it was held against and what was left out."""
     path, colon, name = chosen.cost.rpartition(":")
     if not colon:

@@ -1,8 +1,11 @@
 """`compare`: every estimator on the user's own cost, and which of them to take."""
 
+from __future__ import annotations
+
 import contextlib
 import statistics
 import time
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,24 +16,35 @@ from relax.frontdoor.latents import Latents
 from relax.frontdoor.moments import Moments, common, largest_z, reference
 from relax.frontdoor.printed import comparison
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    import pandas as pd
+    from torch import Tensor
+    from torch.distributions import Distribution
+
+    from relax.numerics.signatures import Cost
+
+
 TIMINGS = 21
 BLOCK = 20_000  # numbers in the logits of one call, where many draws can be made at once
 
 
 def compare(
-    cost,
-    logits,
-    context=None,
+    cost: Cost,
+    logits: Tensor | Distribution,
+    context: Tensor | None = None,
     *,
-    estimators=None,
-    kind=None,
-    steps=500,
-    learning_rate=0.01,
-    estimates=1000,
-    seed=0,
-    progress=True,
-    **settings,
-):
+    estimators: Sequence[str] | None = None,
+    kind: str | None = None,
+    steps: int = 500,
+    learning_rate: float = 0.01,
+    estimates: int = 1000,
+    seed: int = 0,
+    progress: bool = True,
+    **settings: Any,
+) -> pd.DataFrame:
     """Bias, variance and price of every estimator of d E[f(b)] / d logits that can run here.
 
     Each estimator is made as an `Expectation`, its φ tuned at these logits, and then drawn from.
@@ -141,7 +155,8 @@ class _Run:
         phi = list(self.expectation.parameters())
         phi = [p for p in phi if p.requires_grad]
         optimizer = torch.optim.Adam(phi, rate) if phi else None
-        for _ in range(steps if phi else 0):
+        for _ in range(steps if optimizer else 0):
+            assert optimizer is not None
             optimizer.zero_grad()
             self.expectation.learn(*self.problem)
             optimizer.step()

@@ -1,12 +1,21 @@
 """A user's cost, with the user's shapes, as the estimators call one; and what it must return."""
 
+from __future__ import annotations
+
 import contextlib
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from relax.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from relax.numerics.signatures import Cost
 
 
 class UserCost:
@@ -29,16 +38,23 @@ class UserCost:
             its gradient was wanted in: each over the batch.
     """
 
-    def __init__(self, function, batch, latents, dtype, any_leading=False):
+    def __init__(
+        self,
+        function: Cost,
+        batch: Sequence[int],
+        latents: Sequence[int],
+        dtype: torch.dtype,
+        any_leading: bool = False,
+    ) -> None:
         self.function, self.any_leading = function, any_leading
         self.batch, self.latents, self.dtype = tuple(batch), tuple(latents), dtype
         self.by_rows = getattr(function, "by_rows", False)
         self.who = getattr(function, "described", "the cost")
         self.rows = math.prod(self.batch)
         self.evaluations = self.gradients = 0
-        self.surroundings = contextlib.nullcontext
+        self.surroundings: Callable[[], Any] = contextlib.nullcontext
 
-    def __call__(self, b):
+    def __call__(self, b: Tensor) -> Tensor:
         """f at every row: [1, rows].
 
         Raises:
@@ -59,7 +75,7 @@ class UserCost:
             values = torch.stack([self.checked(part, self.batch) for part in parts])
         return values.to(b.dtype).reshape(1, -1)
 
-    def checked(self, b, shape):
+    def checked(self, b: Tensor, shape: Sequence[int]) -> Tensor:
         """f(b), where it is what it should be: a finite floating-point tensor of this shape."""
         with self.surroundings():
             values = self.function(b.to(self.dtype))
@@ -90,7 +106,7 @@ class UserCost:
         return values
 
     @staticmethod
-    def hint(values, shape):
+    def hint(values: Tensor, shape: Sequence[int]) -> str:
         """What the mistake probably is."""
         if values.shape == (*shape, 1):
             return ": take the last axis away, as with .squeeze(-1)"

@@ -1,7 +1,9 @@
 """`Expectation`: E[f(b)] in a plain PyTorch loop, differentiable by any estimator."""
 
+from __future__ import annotations
+
 import itertools
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,15 @@ from relax.numerics import checks
 from relax.numerics.replicas import parameter_generators
 from relax.surrogates.base import SurrogateSpec
 from relax.surrogates.baselines import ValueFunction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch.distributions import Distribution
+
+    from relax.estimators.formula import Estimator
+    from relax.numerics.signatures import Cost
+
 
 WIDE = (torch.float32, torch.float64)  # what estimates are computed in
 
@@ -80,24 +91,24 @@ class Expectation(nn.Module):
 
     def __init__(
         self,
-        estimator="relax",
-        latents=1,
+        estimator: str = "relax",
+        latents: int | tuple[int, int] = 1,
         *,
-        kind=None,
-        context=0,
-        samples=None,
-        noise="coupled",
-        generator=None,
-        any_leading=False,
-        hidden=(10,),
-        activation="tanh",
-        squash=None,
-        add_relaxed_cost=False,
-        temperature=0.5,
-        scale=1.0,
-        draws=10,
-        dtype=None,
-    ):
+        kind: str | None = None,
+        context: int = 0,
+        samples: int | None = None,
+        noise: str = "coupled",
+        generator: torch.Generator | None = None,
+        any_leading: bool = False,
+        hidden: Sequence[int] = (10,),
+        activation: str = "tanh",
+        squash: bool | None = None,
+        add_relaxed_cost: bool = False,
+        temperature: float = 0.5,
+        scale: float = 1.0,
+        draws: int = 10,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         refuse_transforms()
         self.latents = Latents(latents, kind)
@@ -130,16 +141,18 @@ class Expectation(nn.Module):
         self.values = any(isinstance(part, ValueFunction) for part in self.surrogate.modules())
 
     @property
-    def estimator(self):
+    def estimator(self) -> Estimator:
         """The `Estimator` of its name: looked up, so that a module can be pickled."""
         return load_estimator(self.asked.name)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         latents = self.latents
         return f"{self.asked.name!r}, latents={latents.argument}, kind={latents.kind!r}"
 
     @uncompiled
-    def forward(self, cost, logits, context=None):
+    def forward(
+        self, cost: Cost, logits: Tensor | Distribution, context: Tensor | None = None
+    ) -> Tensor:
         """f(b) for one b drawn with each row of the logits: [*batch].
 
         Args:
@@ -164,7 +177,9 @@ class Expectation(nn.Module):
         value = self._mean(made.cost, self.latents.batch(logits))
         return linked(value, logits, gradient, learned)
 
-    def estimate(self, cost, logits, context=None):
+    def estimate(
+        self, cost: Cost, logits: Tensor | Distribution, context: Tensor | None = None
+    ) -> Sampled:
         """Sample, value and gradient of one draw, for measuring; nothing is learned or changed.
 
         What it takes is noise, from the generator. The gradient is that through b alone: where f
@@ -176,7 +191,9 @@ class Expectation(nn.Module):
         return self.draw(cost, logits, context)[0]
 
     @uncompiled
-    def draw(self, cost, logits, context=None):
+    def draw(
+        self, cost: Cost, logits: Tensor | Distribution, context: Tensor | None = None
+    ) -> tuple[Sampled, UserCost]:
         """As `estimate`, and the `UserCost` that has counted what was asked of f."""
         refuse_transforms()
         with torch.inference_mode(False):
@@ -194,7 +211,9 @@ class Expectation(nn.Module):
         return sampled, f
 
     @uncompiled
-    def learn(self, cost, logits, context=None):
+    def learn(
+        self, cost: Cost, logits: Tensor | Distribution, context: Tensor | None = None
+    ) -> None:
         """Add φ's gradient to `.grad`, as a call and its backward pass would, and give no other.
 
         For tuning φ alone, with the model at rest.
@@ -220,7 +239,7 @@ class Expectation(nn.Module):
             made = self.estimator.estimate(
                 self.surrogate, f, wide, noise, context, self.latents.relaxation
             )
-            learned = ()
+            learned: list[tuple[Tensor, Tensor]] = []
             if torch.is_grad_enabled():
                 learned = surrogate_gradients(self.estimator, self.surrogate, made, context)
         return made, learned, f

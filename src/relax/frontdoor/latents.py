@@ -1,6 +1,9 @@
 """What the latents are, in the user's terms: the shapes of their parameters, and distributions."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, distributions
@@ -9,6 +12,12 @@ from relax.errors import ArgumentError
 from relax.relaxations.bernoulli import BERNOULLI
 from relax.relaxations.categorical import Categorical
 from relax.relaxations.gaussian import GAUSSIAN
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch.distributions import Distribution
+
 
 KINDS = ("bernoulli", "categorical", "gaussian")
 DISTRIBUTIONS = {
@@ -38,7 +47,7 @@ class Latents:
         ArgumentError: a kind that is not there, or numbers that make no sense.
     """
 
-    def __init__(self, latents, kind=None):
+    def __init__(self, latents: int | Sequence[int], kind: str | None = None) -> None:
         self.kind = kind or ("categorical" if isinstance(latents, tuple | list) else "bernoulli")
         if self.kind not in KINDS:
             raise ArgumentError(f"kind: there are {', '.join(KINDS)}; got {kind!r}")
@@ -66,7 +75,7 @@ class Latents:
         self.argument = self.shape if len(self.shape) > 1 else self.shape[0]
 
     @property
-    def values(self):
+    def values(self) -> int | None:
         """How many values b has; None for infinitely many."""
         if self.kind == "gaussian":
             return None
@@ -75,7 +84,7 @@ class Latents:
         return self.shape[-1] ** (self.flat // self.shape[-1])
 
     @classmethod
-    def of(cls, logits, kind=None):
+    def of(cls, logits: Tensor | Distribution, kind: str | None = None) -> Latents:
         """The latents of these parameters or this distribution, as `compare` infers them.
 
         The last axis is that of the latents; of categorical ones the last two are variables and
@@ -87,7 +96,7 @@ class Latents:
             return cls(tuple(shape[-2:]), kind)
         return cls(shape[-1] // (2 if kind == "gaussian" else 1), kind)
 
-    def take(self, logits):
+    def take(self, logits: Tensor | Distribution) -> Tensor:
         """The parameters as a tensor [*batch, *parameters], from a tensor or a distribution.
 
         Raises:
@@ -113,13 +122,13 @@ class Latents:
             )
         return tensor
 
-    def expected(self):
+    def expected(self) -> str:
         """The shape of the parameters, in words."""
         sizes = ", ".join(map(str, self.parameters))
         means = {"gaussian": ": the means, then the logarithms of the standard deviations"}
         return f"[..., {sizes}]{means.get(self.kind, '')}"
 
-    def batch(self, tensor):
+    def batch(self, tensor: Tensor) -> torch.Size:
         """The leading axes of the parameters."""
         return tensor.shape[: tensor.dim() - len(self.parameters)]
 
@@ -130,7 +139,7 @@ def _kind_of(logits):
     return DISTRIBUTIONS.get(type(logits))
 
 
-def parameters_of(logits):
+def parameters_of(logits: Tensor | Distribution) -> Tensor:
     """The tensor of parameters of a distribution that is known here; a tensor is its own.
 
     Raises:
@@ -143,7 +152,7 @@ def parameters_of(logits):
     if isinstance(logits, distributions.Normal):
         return torch.cat([logits.loc, logits.scale.log()], -1)
     if type(logits) in DISTRIBUTIONS:
-        return logits.logits
+        return logits.logits  # type: ignore[attr-defined]
     names = ", ".join(kind.__name__ for kind in DISTRIBUTIONS)
     raise ArgumentError(
         f"logits must be a tensor, or a distribution of torch.distributions among {names}; got "

@@ -1,12 +1,23 @@
 """The tie between a value and the estimate of its gradient, as one function of the tape."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch.autograd import Function
 
 from relax.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-def linked(value, logits, gradient, learned):
+    from torch import Tensor
+
+
+def linked(
+    value: Tensor, logits: Tensor, gradient: Tensor, learned: Iterable[tuple[Tensor, Tensor]]
+) -> Tensor:
     """The value, unchanged, whose backward pass hands out estimates.
 
     With w the gradient that arrives at the value, what goes on is
@@ -46,7 +57,7 @@ class _Link(Function):
         return weight if of_value else None, in_logits, None, None, *in_phi
 
 
-def once(gradient, of):
+def once(gradient: Tensor, of: Tensor) -> Tensor:
     """The gradient, with a graph that has nothing to say but that it ends here.
 
     It leads to what the gradient is of where that is a leaf, so that whoever asks for the second

@@ -1,10 +1,18 @@
 """A cost from a user's file, by its name there."""
 
+from __future__ import annotations
+
 import importlib.util
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relax.errors import ArgumentError, RelaxError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from relax.numerics.signatures import Cost
 
 
 class LoadedCost:
@@ -17,10 +25,10 @@ class LoadedCost:
 
     by_rows = True
 
-    def __init__(self, function, name, path):
+    def __init__(self, function: Cost, name: str, path: str) -> None:
         self.function, self.described = function, f"'{name}' of {path}"
 
-    def __call__(self, b):
+    def __call__(self, b: Tensor) -> Tensor:
         try:
             return self.function(b)
         except RelaxError:
@@ -31,7 +39,7 @@ class LoadedCost:
             ) from error
 
 
-def load_cost(path, name):
+def load_cost(path: str, name: str) -> LoadedCost:
     """The function of this name in this file, as a `LoadedCost`.
 
     Raises:
@@ -41,7 +49,7 @@ def load_cost(path, name):
     if not file.is_file():
         raise ArgumentError(f"there is no file '{path}'; it is to hold the function '{name}'")
     spec = importlib.util.spec_from_file_location(f"cost_of_{file.stem}", file)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise ArgumentError(f"'{path}' is not a Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(file.parent.resolve()))  # as when the file is run

@@ -1,12 +1,24 @@
 """Moments of estimates as they come, and how far their means are from a reference."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import torch
 
 from relax.estimators.registry import REGISTRY
 from relax.exact.enumeration import enumerate_gradient
 from relax.frontdoor.costs import UserCost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from relax.frontdoor.latents import Latents
+    from relax.numerics.signatures import Cost, Pair
+
 
 MOST_VALUES = 4096  # values of b that are enumerated for the truth
 RARE = 10  # draws expected of a value of b, at least, where its coordinate is tested
@@ -15,10 +27,11 @@ RARE = 10  # draws expected of a value of b, at least, where its coordinate is t
 class Moments:
     """Mean and variance of draws, added a block at a time (Chan et al., 1979); in float64."""
 
-    def __init__(self):
-        self.draws, self.mean, self.squares = 0, 0.0, 0.0
+    def __init__(self) -> None:
+        self.draws = 0
+        self.mean = self.squares = torch.zeros((), dtype=torch.float64)
 
-    def add(self, block):
+    def add(self, block: Tensor) -> None:
         """Take in a block of draws, [draws, ...]."""
         count, block = len(block), block.double()
         mean = block.mean(0)
@@ -30,17 +43,24 @@ class Moments:
         self.draws = total
 
     @property
-    def variance(self):
+    def variance(self) -> Tensor:
         """Of one draw, elementwise."""
         return self.squares / (self.draws - 1)
 
     @property
-    def error(self):
+    def error(self) -> Tensor:
         """The standard error of the mean, elementwise."""
         return (self.variance / self.draws).sqrt()
 
 
-def reference(moments, cost, logits, context, latents, any_leading):
+def reference(
+    moments: Mapping[str, Moments],
+    cost: Cost,
+    logits: Tensor,
+    context: Tensor | None,
+    latents: Latents,
+    any_leading: bool,
+) -> tuple[dict[str, Pair | None], str]:
     """The gradient that each estimator is held to, with its standard error; and what it is.
 
     Enumeration where b has few values. Else, for each estimator, the means of all other unbiased
@@ -76,7 +96,7 @@ def _pooled(moments, but):
     return mean, error
 
 
-def largest_z(moments, truth, error, tested):
+def largest_z(moments: Moments, truth: Tensor, error: Tensor, tested: Tensor) -> float:
     """The largest |z| of the tested coordinates as one standard normal would have it; or NaN.
 
     With n coordinates the largest of n is far out even where nothing is wrong. If one of them is as
@@ -100,7 +120,7 @@ def largest_z(moments, truth, error, tested):
     return -torch.special.ndtri(p / 2).item()
 
 
-def common(latents, logits, draws):
+def common(latents: Latents, logits: Tensor, draws: int) -> Tensor:
     """Which coordinates of the logits are tested: where no value of b is expected too rarely."""
     if latents.kind == "gaussian":
         return torch.ones_like(logits, dtype=torch.bool)

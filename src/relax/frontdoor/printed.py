@@ -1,10 +1,16 @@
 """The table of `compare` as it prints: whole, four digits a number, however narrow the terminal."""
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @functools.cache
-def comparison():
+def comparison() -> type[pd.DataFrame]:
     """The class of the table; pandas loads on use, and with it this."""
     import pandas as pd
 

@@ -1,17 +1,26 @@
 """Where an estimate is made: outside of torch.compile's graphs, autocast and torch.func."""
 
+from __future__ import annotations
+
 import contextlib
+from typing import TYPE_CHECKING
 
 import torch
 
 from relax.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
-def uncompiled(method):
+    from relax.frontdoor.costs import UserCost
+
+
+def uncompiled(method: Callable[..., Any]) -> Callable[..., Any]:
     """The method as torch.compile leaves it alone: the model around it may be compiled."""
     method = torch.compiler.disable(method)
     # What torch says where it may not break the graph, with fullgraph=True.
-    method._torchdynamo_disable_msg = (
+    method._torchdynamo_disable_msg = (  # type: ignore[attr-defined]
         "an Expectation draws and differentiates on its own, so torch.compile leaves it out of the "
         "graph: compile the encoder and the decoder, or the whole model without fullgraph=True"
     )
@@ -19,7 +28,7 @@ def uncompiled(method):
 
 
 @contextlib.contextmanager
-def full_precision(cost, device):
+def full_precision(cost: UserCost, device: str) -> Iterator[None]:
     """In the block autocast is off, but for the user's cost."""
     if not torch.is_autocast_enabled(device):
         yield
@@ -30,7 +39,7 @@ def full_precision(cost, device):
         yield
 
 
-def refuse_transforms():
+def refuse_transforms() -> None:
     """Raise under torch.func's transforms.
 
     Raises:

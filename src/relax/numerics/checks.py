@@ -5,16 +5,27 @@ numbers of a tensor are in order is looked at on the processor alone: a GPU woul
 for.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import torch
 
 from relax.errors import ArgumentError, NonFiniteError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from torch import Tensor
+
+    from relax.numerics.signatures import Cost
+
+
 FLOATS = (torch.float32, torch.float64)
 
 
-def named(name, value, allowed):
+def named(name: str, value: str, allowed: Iterable[str]) -> str:
     """`value`, one of the names that are allowed.
 
     Raises:
@@ -25,7 +36,7 @@ def named(name, value, allowed):
     return value
 
 
-def count(name, value, least=1):
+def count(name: str, value: int, least: int = 1) -> int:
     """`value`, a whole number, at least `least`.
 
     Raises:
@@ -36,7 +47,7 @@ def count(name, value, least=1):
     return value
 
 
-def number(name, value, above=-math.inf):
+def number(name: str, value: float, above: float = -math.inf) -> float:
     """`value`, a finite number, greater than `above`.
 
     Raises:
@@ -52,7 +63,7 @@ def number(name, value, above=-math.inf):
     return value
 
 
-def float_type(name, dtype):
+def float_type(name: str, dtype: torch.dtype) -> torch.dtype:
     """`dtype`, float32 or float64: what relaxed samples can be drawn in.
 
     Raises:
@@ -63,7 +74,7 @@ def float_type(name, dtype):
     return dtype
 
 
-def tensor(name, value, axes):
+def tensor(name: str, value: Tensor, axes: Sequence[str]) -> Tensor:
     """`value`, a tensor of float32 or float64 with these axes (their names).
 
     Raises:
@@ -79,7 +90,7 @@ def tensor(name, value, axes):
     return value
 
 
-def shaped(name, value, shape, like="logits"):
+def shaped(name: str, value: Tensor, shape: Sequence[int], like: str = "logits") -> Tensor:
     """`value`, a tensor of this very shape: nothing is broadcast, which hides mistakes.
 
     Raises:
@@ -92,7 +103,7 @@ def shaped(name, value, shape, like="logits"):
     return value
 
 
-def is_finite(value):
+def is_finite(value: Tensor) -> bool:
     """Whether all numbers of a tensor are: true where it lies on another device than the processor.
 
     A sum is finite only if every summand is: the search is for the rare rest.
@@ -102,7 +113,7 @@ def is_finite(value):
     return bool(torch.isfinite(value).all())
 
 
-def evaluate(cost, b, what="the cost"):
+def evaluate(cost: Cost, b: Tensor, what: str = "the cost") -> Tensor:
     """f(b), held to what a cost promises: a float for every sample, [replica, batch].
 
     A mean over the batch, or a last axis of one, would be broadcast further on, and the gradient
@@ -138,7 +149,7 @@ def evaluate(cost, b, what="the cost"):
     return f if f.dtype == b.dtype else f.to(b.dtype)
 
 
-def finite_cost(f):
+def finite_cost(f: Tensor) -> Tensor:
     """f(b), finite.
 
     Raises:

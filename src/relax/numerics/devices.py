@@ -1,13 +1,24 @@
 """Where tensors live: the configuration's `device`, and steps captured as CUDA graphs."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from relax.errors import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from torch import Tensor
+
+
 WARM_UP = 3  # calls before a capture: libraries set themselves up in the first ones
 
 
-def choose(device):
+def choose(device: str) -> torch.device:
     """The `torch.device` that the configuration's `device` stands for.
 
     Args:
@@ -38,11 +49,12 @@ class Captured:
         graph: a CUDA graph by default; the tests have one that needs no GPU.
     """
 
-    def __init__(self, function, graph=None):
+    def __init__(self, function: Callable[..., Any], graph: Any | None = None) -> None:
         self.function, self.graph = function, graph or CudaGraph()
-        self.calls, self.arguments = 0, None
+        self.calls = 0
+        self.arguments: list[Tensor] | None = None
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments: Tensor) -> Any:
         self.calls += 1
         if self.calls <= WARM_UP:
             return self.graph.warm_up(self.function, arguments)
@@ -60,10 +72,10 @@ class Captured:
 class CudaGraph:
     """What `Captured` needs of torch's CUDA graphs."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.graph = torch.cuda.CUDAGraph()
 
-    def warm_up(self, function, arguments):
+    def warm_up(self, function: Callable[..., Any], arguments: Sequence[Tensor]) -> Any:
         """Run the function beside the default stream, as a capture will."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -72,10 +84,10 @@ class CudaGraph:
         torch.cuda.current_stream().wait_stream(stream)
         return result
 
-    def capture(self, function, arguments):
+    def capture(self, function: Callable[..., Any], arguments: Sequence[Tensor]) -> Any:
         """Record the function's work; its result, which every replay writes anew."""
         with torch.cuda.graph(self.graph):
             return function(*arguments)
 
-    def replay(self):
+    def replay(self) -> None:
         self.graph.replay()

@@ -1,13 +1,22 @@
 """The check that numbers stay finite."""
 
+from __future__ import annotations
+
+import functools
 import math
+from typing import TYPE_CHECKING
 
 import torch
 
 from relax.errors import NonFiniteError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def check_finite(*, step, seeds, estimator, **values):
+    from torch import Tensor
+
+
+def check_finite(*, step: int, seeds: Sequence[int], estimator: str, **values: Tensor) -> None:
     """Stop a run in which a number is not finite.
 
     Args:
@@ -46,18 +55,19 @@ class Divergence:
         step: [replica], `NEVER` where the numbers are still finite.
     """
 
-    def __init__(self, replicas, device="cpu"):
+    def __init__(self, replicas: int, device: torch.device | str = "cpu") -> None:
         self.step = torch.full((replicas,), NEVER, dtype=torch.int64, device=device)
         self.now = torch.zeros((), dtype=torch.int64, device=device)
 
-    def note(self, *values):
+    def note(self, *values: Tensor) -> None:
         """Look at tensors whose first axis is the replica, at the step `now`."""
         # A sum is finite only if every summand is; one that overflows is as good as none.
-        total = sum(value.detach().reshape(len(self.step), -1).sum(1) for value in values)
+        sums = (value.detach().reshape(len(self.step), -1).sum(1) for value in values)
+        total = functools.reduce(torch.add, sums)
         broken = ~torch.isfinite(total) & (self.step == NEVER)
         self.step.copy_(torch.where(broken, self.now, self.step))
 
     @property
-    def alive(self):
+    def alive(self) -> Tensor:
         """Whether the numbers of each replica are finite so far: bools, [replica]."""
         return self.step == NEVER

@@ -4,24 +4,37 @@ They do what `torch.optim` does, without its classes: making an object of one im
 compiler, which takes as long as most of torch, and sorts its tensors anew at every step.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from torch import Tensor
 
 
 class Optimizer:
     """What the two share. Each has `parameters`, `step()`, and `states()`, a list of tuples."""
 
-    def zero_grad(self):
+    if TYPE_CHECKING:
+        parameters: list[Tensor]
+
+        def states(self) -> list[tuple[Tensor, ...]]: ...
+
+    def zero_grad(self) -> None:
         """Forget the gradients."""
         for parameter in self.parameters:
             parameter.grad = None
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, but for the parameters."""
         return {"states": self.states()}
 
-    def load_state_dict(self, saved):
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go back to what `state_dict` gave."""
         for state, given in zip(self.states(), saved["states"], strict=True):
             for tensor, value in zip(state, given, strict=True):
@@ -40,13 +53,15 @@ class RMSProp(Optimizer):
         epsilon: ε.
     """
 
-    def __init__(self, parameters, rate, decay=0.99, epsilon=1e-8):
+    def __init__(
+        self, parameters: Iterable[Tensor], rate: float, decay: float = 0.99, epsilon: float = 1e-8
+    ) -> None:
         self.parameters, self.rate = list(parameters), rate
         self.decay, self.epsilon = decay, epsilon
         self.squares = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     @torch.no_grad()
-    def step(self):
+    def step(self) -> None:
         """Move every parameter that has a gradient."""
         for parameter, square in zip(self.parameters, self.squares, strict=True):
             gradient = parameter.grad
@@ -55,12 +70,12 @@ class RMSProp(Optimizer):
             square.mul_(self.decay).addcmul_(gradient, gradient, value=1 - self.decay)
             parameter.addcdiv_(gradient, square.sqrt().add_(self.epsilon), value=-self.rate)
 
-    def states(self):
+    def states(self) -> list[tuple[Tensor, ...]]:
         """The running means."""
         return [(square,) for square in self.squares]
 
 
-def adam(groups, beta2=0.999):
+def adam(groups: Iterable[tuple[Any, ...]], beta2: float = 0.999) -> Adam | None:
     """One Adam for everything that a run learns, or None where there is nothing to learn.
 
     It is elementwise, so every replica of the stacked parameters keeps its own moments.
@@ -91,7 +106,9 @@ class Adam(Optimizer):
         beta2: decay of the second moment.
     """
 
-    def __init__(self, groups, beta2):
+    def __init__(
+        self, groups: Sequence[tuple[Tensor, tuple[float, ...], float]], beta2: float
+    ) -> None:
         self.beta2 = beta2
         self.parameters = [parameter for parameter, *_ in groups]
         # How often each parameter was stepped, in one tensor, so that it can be counted at once.
@@ -101,17 +118,17 @@ class Adam(Optimizer):
             blocks = parameter.detach().chunk(len(rates))
             pairs = zip(blocks, rates, strict=True)
             self.blocks.append([_Block.fresh(block, count, rate, decay) for block, rate in pairs])
-        self._calls = {}
+        self._calls: dict[tuple[bool, ...], tuple[Tensor, list[Any]]] = {}
 
     @torch.no_grad()
-    def step(self):
+    def step(self) -> None:
         """Move every parameter that has a gradient."""
         moved = tuple(parameter.grad is not None for parameter in self.parameters)
         if moved not in self._calls:
             self._calls[moved] = self._plan(moved)
         counted, calls = self._calls[moved]
         self.counts += counted
-        gradients = []
+        gradients: list[Tensor] = []
         for parameter, blocks in zip(self.parameters, self.blocks, strict=True):
             if parameter.grad is None:
                 continue
@@ -145,13 +162,13 @@ class Adam(Optimizer):
         blocks = [
             b for blocks, moves in zip(self.blocks, moved, strict=True) if moves for b in blocks
         ]
-        alike = {}
+        alike: dict[tuple[float, float], list[Any]] = {}
         for place, block in enumerate(blocks):
             alike.setdefault((block.rate, block.decay), []).append((place, *block[:4]))
         calls = [(key, *map(list, zip(*those, strict=True))) for key, those in alike.items()]
         return torch.tensor(moved, dtype=torch.float32, device=self.counts.device), calls
 
-    def states(self):
+    def states(self) -> list[tuple[Tensor, ...]]:
         """Of every block."""
         return [block.state for blocks in self.blocks for block in blocks]
 
@@ -162,14 +179,14 @@ class _Block(NamedTuple):
     values: torch.Tensor
     first: torch.Tensor  # moments, like the values
     second: torch.Tensor
-    count: torch.Tensor  # how often it was stepped, a scalar
+    count: torch.Tensor  # type: ignore[assignment]  # hides tuple's; how often it was stepped, a scalar
     rate: float
     decay: float
 
     @classmethod
-    def fresh(cls, values, count, rate, decay):
+    def fresh(cls, values: Tensor, count: Tensor, rate: float, decay: float) -> _Block:
         return cls(values, torch.zeros_like(values), torch.zeros_like(values), count, rate, decay)
 
     @property
-    def state(self):
+    def state(self) -> tuple[Tensor, ...]:
         return self.first, self.second, self.count

@@ -8,8 +8,16 @@ of MKL's time, at batches of 100 half (docs/performance.md). So large products a
 ones, other devices, other types, and a torch without oneDNN have `torch.bmm`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch.autograd import Function
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 # Multiplications of one replica. With fewer, the operator costs more to reach than it saves.
 LARGE = 1_500_000
@@ -18,7 +26,7 @@ if torch.backends.mkldnn.is_available():
     ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
 
-def affine(bias, h, weight):
+def affine(bias: Tensor, h: Tensor, weight: Tensor) -> Tensor:
     """bias + h W: [replica, batch, outputs], differentiable as often as the caller likes.
 
     Args:
@@ -33,21 +41,21 @@ def affine(bias, h, weight):
     return _each(h, weight.mT, bias)
 
 
-def up(h, weight):
+def up(h: Tensor, weight: Tensor) -> Tensor:
     """h W: [replica, batch, outputs]."""
     if not is_large(h, weight.shape[-1]) or leaves_tape(h, weight):
         return torch.bmm(h, weight)
     return _each(h, weight.mT)
 
 
-def down(d, weight):
+def down(d: Tensor, weight: Tensor) -> Tensor:
     """d Wᵀ, for d like the outputs: [replica, batch, inputs]."""
     if not is_large(d, weight.shape[-2]) or leaves_tape(d, weight):
         return torch.bmm(d, weight.mT)
     return _each(d, weight)
 
 
-def in_weight(h, d):
+def in_weight(h: Tensor, d: Tensor) -> Tensor:
     """hᵀ d, the derivative in W: [replica, inputs, outputs]."""
     # Of several replicas, stacking results of this size would cost what the operator saves.
     if not is_large(h, d.shape[-1]) or h.shape[0] > 1 or leaves_tape(h, d):
@@ -55,20 +63,21 @@ def in_weight(h, d):
     return _each(h.mT, d.mT)
 
 
-def is_large(factor, width):
+def is_large(factor: Tensor, width: int) -> bool:
     """Whether oneDNN is to do a product of one replica's factor that adds an axis of this width."""
     *_, rows, columns = factor.shape
     large = rows * columns * width >= LARGE
-    return large and ONEDNN and factor.dtype is torch.float32 and factor.is_cpu
+    return large and ONEDNN is not None and factor.dtype is torch.float32 and factor.is_cpu
 
 
-def leaves_tape(*factors):
+def leaves_tape(*factors: Tensor) -> bool:
     """Whether the caller may want derivatives, which the operator does not know."""
     return torch.is_grad_enabled() and any(factor.requires_grad for factor in factors)
 
 
-def one(left, right_transposed, bias=None):
+def one(left: Tensor, right_transposed: Tensor, bias: Tensor | None = None) -> Tensor:
     """oneDNN's product; the left side may be stacked, the right is one replica's, transposed."""
+    assert ONEDNN is not None
     return ONEDNN(left, right_transposed, bias, "none", [], "")
 
 

@@ -4,7 +4,10 @@ Every tensor carries a leading axis [replica]. Replicas are trained side by side
 the case of length 1.
 """
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,13 +16,22 @@ from torch import nn
 from relax.numerics.products import affine
 from relax.numerics.streams import generator
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
-def parameter_generators(seeds):
+    from torch import Tensor
+
+    from relax.numerics.signatures import Generators
+
+
+def parameter_generators(seeds: Iterable[int]) -> list[np.random.Generator]:
     """One generator a seed, to be drawn from in order while a model is built."""
     return [generator(seed, "initialisation") for seed in seeds]
 
 
-def uniform_parameter(generators, shape, bound, dtype):
+def uniform_parameter(
+    generators: Generators, shape: Sequence[int], bound: float, dtype: torch.dtype
+) -> nn.Parameter:
     """A parameter [replica, *shape], uniform in [-bound, bound], a replica from its own stream."""
     draws = [g.uniform(-bound, bound, shape) for g in generators]
     return nn.Parameter(torch.as_tensor(np.stack(draws), dtype=dtype))
@@ -32,13 +44,15 @@ class StackedLinear(nn.Module):
     biases at zero.
     """
 
-    def __init__(self, inputs, outputs, generators, dtype=torch.float32):
+    def __init__(
+        self, inputs: int, outputs: int, generators: Generators, dtype: torch.dtype = torch.float32
+    ) -> None:
         super().__init__()
         bound = (6.0 / (inputs + outputs)) ** 0.5
         self.weight = uniform_parameter(generators, (inputs, outputs), bound, dtype)
         self.bias = nn.Parameter(torch.zeros(len(generators), 1, outputs, dtype=dtype))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return affine(self.bias, x, self.weight)
 
 
@@ -48,7 +62,13 @@ class StackedMLP(nn.Module):
     With two widths it is one linear map; between layers stands `activation`.
     """
 
-    def __init__(self, widths, generators, dtype=torch.float32, activation=torch.tanh):
+    def __init__(
+        self,
+        widths: Sequence[int],
+        generators: Generators,
+        dtype: torch.dtype = torch.float32,
+        activation: Callable[[Tensor], Tensor] = torch.tanh,
+    ) -> None:
         super().__init__()
         self.activation = activation
         self.layers = nn.ModuleList(
@@ -56,7 +76,7 @@ class StackedMLP(nn.Module):
             for inputs, outputs in itertools.pairwise(widths)
         )
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         *hidden, last = self.layers
         for layer in hidden:
             x = self.activation(layer(x))

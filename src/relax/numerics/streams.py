@@ -4,13 +4,19 @@ A replica is one independent run, known by its seed. A seed draws from its own s
 numbers do not depend on the seeds that it shares a process with.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from relax.numerics import checks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 # What a random number is for. Part of every stream's identity: append, never reorder.
 _PURPOSES = (
@@ -49,7 +55,7 @@ EDGES = {
 }
 
 
-def generator(seed, purpose, index=0):
+def generator(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
     """The random stream of (seed, purpose, index), independent of every other.
 
     Streams are addressed, not advanced: block `index` of a purpose can be drawn without drawing
@@ -64,7 +70,13 @@ def generator(seed, purpose, index=0):
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
-def uniform_noise(seeds, purpose, index, shape, dtype=torch.float64):
+def uniform_noise(
+    seeds: Sequence[int],
+    purpose: str,
+    index: int,
+    shape: Sequence[int],
+    dtype: torch.dtype = torch.float64,
+) -> Tensor:
     """Uniform noise strictly inside (0, 1): [replica, *shape], one replica a seed.
 
     numpy draws from [0, 1) in steps of 2^-24 (float32) or 2^-53 (float64); a zero, whose logit
@@ -115,8 +127,17 @@ class NoiseStream:
     """
 
     def __init__(
-        self, seeds, purpose, batch, latents, kind, dtype, block=100, copies=1, device="cpu"
-    ):
+        self,
+        seeds: Sequence[int],
+        purpose: str,
+        batch: int,
+        latents: int,
+        kind: str,
+        dtype: torch.dtype,
+        block: int = 100,
+        copies: int = 1,
+        device: torch.device | str = "cpu",
+    ) -> None:
         checks.named("the kind of noise", kind, KINDS)
         checks.named("the purpose of a random stream", purpose, _PURPOSES)
         checks.float_type("the type of noise", dtype)
@@ -124,10 +145,11 @@ class NoiseStream:
             checks.count(name, value)
         self.arguments = (seeds, purpose)
         self.shape = (block, 2 if kind == "independent" else 1, batch, latents)
-        self.dtype, self.block, self.drawn = dtype, block, None
+        self.dtype, self.block = dtype, block
+        self.drawn: int | None = None
         self.copies, self.device = copies, device
 
-    def __call__(self, step):
+    def __call__(self, step: int) -> Noise:
         index, offset = divmod(step, self.block)
         if index != self.drawn:
             noise = uniform_noise(*self.arguments, index, self.shape, self.dtype)

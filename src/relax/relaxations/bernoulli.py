@@ -1,6 +1,9 @@
 """Bernoulli latents: b in {0, 1}, behind it a logistic z."""
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import logsigmoid, softplus
@@ -9,22 +12,29 @@ from relax.errors import ArgumentError, ConfigError
 from relax.relaxations import MOST_ENUMERATED
 from relax.relaxations.relaxation import CERTAIN, Relaxation
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+
+    from relax.numerics.signatures import Pair
+
 
 class Bernoulli(Relaxation):
     """b ~ Bernoulli(σ(α)) with logits α: z = α + logit u, b = 1[z > 0] (draft, equation 4)."""
 
     kind = "bernoulli"
 
-    def sample(self, logits, u):
+    def sample(self, logits: Tensor, u: Tensor) -> Tensor:
         """z = α + logit u. Its derivative in α is 1."""
         return logits + torch.logit(u)
 
-    def threshold(self, z):
+    def threshold(self, z: Tensor) -> Tensor:
         """b = 1[z > 0], as 0. and 1."""
         # Several times faster than a comparison and the conversion of its result.
         return torch.sign(z).clamp_(min=0)
 
-    def sample_given(self, logits, b, v):
+    def sample_given(self, logits: Tensor, b: Tensor, v: Tensor) -> Pair:
         """z~ given b by fresh noise v, and its derivative in the logits.
 
         With v' = v(1-θ) for b = 0 and v' = vθ + (1-θ) for b = 1, z~ = α + logit v' (Tucker et al.,
@@ -41,7 +51,7 @@ class Bernoulli(Relaxation):
         z_tilde = torch.where(one, softplus(inner) - log_1mv, log_v - softplus(inner))
         return z_tilde, torch.sigmoid(inner)
 
-    def coupled_derivative(self, z, score):
+    def coupled_derivative(self, z: Tensor, score: Tensor) -> Tensor:
         """dz~/dα where z~ equals z in value: p(b|θ)(1 - e^{-|z|}).
 
         Put v = (e^z~ - 1) / (e^z~ + e^α) (b = 1, from z~ above) into σ(α + log v); b = 0 follows
@@ -49,45 +59,45 @@ class Bernoulli(Relaxation):
         """
         return (score.abs() - 1).mul_(torch.expm1(-z.abs()))
 
-    def score(self, logits, b):
+    def score(self, logits: Tensor, b: Tensor) -> Tensor:
         """∂ log p(b|θ) / ∂α = b - σ(α)."""
         return b - torch.sigmoid(logits)
 
-    def pull_back(self, logits, z, slope):
+    def pull_back(self, logits: Tensor, z: Tensor, slope: Tensor) -> Tensor:
         """The location is the logit itself: ∂z/∂α = 1."""
         return slope
 
-    def mean(self, logits):
+    def mean(self, logits: Tensor) -> Tensor:
         """θ = σ(α)."""
         return torch.sigmoid(logits)
 
-    def pull_back_mean(self, mean, slope):
+    def pull_back_mean(self, mean: Tensor, slope: Tensor) -> Tensor:
         """∂θ/∂α = θ (1 - θ)."""
         return slope * mean * (1 - mean)
 
-    def entropy(self, logits):
+    def entropy(self, logits: Tensor) -> Tensor:
         """-Σ θ log θ + (1-θ) log(1-θ), in nats: [replica, batch]. A θ of 0 or 1 adds nothing."""
         least = torch.finfo(logits.dtype).min  # for log 0: 0 times it is 0
         inside = torch.sigmoid(logits) * logsigmoid(logits).clamp(min=least)
         return -(inside + torch.sigmoid(-logits) * logsigmoid(-logits).clamp(min=least)).sum(-1)
 
-    def log_prob(self, logits, b):
+    def log_prob(self, logits: Tensor, b: Tensor) -> Tensor:
         """log p(b) = Σ b log θ + (1-b) log(1-θ), in nats, linear in b: [replica, batch]."""
         least = torch.finfo(logits.dtype).min
         one, zero = (logsigmoid(x).clamp(min=least) for x in (logits, -logits))
         return (b * one + (1 - b) * zero).sum(-1)
 
-    def check_logits(self, logits):
+    def check_logits(self, logits: Tensor) -> None:
         """Raises ArgumentError: a logit is NaN; ±∞ is a probability of 1 or 0."""
         if logits.isnan().any():
             raise ArgumentError("Bernoulli logits must be numbers, inf allowed; some are NaN")
 
-    def settle(self, logits):
+    def settle(self, logits: Tensor) -> tuple[Tensor, Tensor | None]:
         """±∞ becomes ±CERTAIN."""
         infinite = logits.isinf()
         return torch.where(infinite, logits.sign() * CERTAIN, logits), infinite
 
-    def states(self, logits):
+    def states(self, logits: Tensor) -> Iterator[Pair]:
         """All 2^latents values of b.
 
         Raises:
@@ -103,11 +113,13 @@ class Bernoulli(Relaxation):
             b = torch.tensor(state, dtype=logits.dtype, device=logits.device).expand_as(logits)
             yield b, logsigmoid((2 * b - 1) * logits).sum(-1).exp()
 
-    def relax(self, z, inverse):
+    def relax(self, z: Tensor, inverse: Tensor | float) -> Tensor:
         """σ(z/λ)."""
         return torch.sigmoid(z * inverse)
 
-    def relax_derivative(self, value, inverse):
+    def relax_derivative(
+        self, value: Tensor, inverse: Tensor | float
+    ) -> Callable[[Tensor], Tensor]:
         """∂y/∂z = y (1 - y) / λ, with y = σ(z/λ)."""
         outer = (value - value * value) * inverse
         return lambda slope: slope * outer

@@ -1,6 +1,9 @@
 """The categorical relaxation: Gumbel noise, and z given the outcome, of one variable or of many."""
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import log_softmax
@@ -9,6 +12,13 @@ from relax.errors import ArgumentError, ConfigError
 from relax.numerics import checks
 from relax.relaxations import MOST_STATES
 from relax.relaxations.relaxation import CERTAIN, Relaxation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+
+    from relax.numerics.signatures import Pair
 
 
 class Categorical(Relaxation):
@@ -42,7 +52,7 @@ class Categorical(Relaxation):
 
     kind = "categorical"
 
-    def __init__(self, variables=1, outcomes=None):
+    def __init__(self, variables: int = 1, outcomes: int | None = None) -> None:
         self.variables = checks.count("variables", variables)
         self.outcomes = None if outcomes is None else checks.count("outcomes", outcomes, 2)
 
@@ -52,7 +62,7 @@ class Categorical(Relaxation):
         said = (f"{name}={value}" for name, value in told.items() if value != plain[name])
         return f"Categorical({', '.join(said)})"
 
-    def check_width(self, width):
+    def check_width(self, width: int) -> None:
         """Raises ArgumentError: so many logits are not variables x outcomes."""
         whole, rest = divmod(width, self.variables)
         if rest or (self.outcomes or whole) != whole:
@@ -61,28 +71,28 @@ class Categorical(Relaxation):
                 f"{self} has {self.variables} x {k} logits on the last axis; got {width}"
             )
 
-    def noise_type(self, dtype):
+    def noise_type(self, dtype: torch.dtype) -> torch.dtype:
         """float64: for the tail of the Gumbel, whatever the logits are."""
         return torch.float64
 
-    def split(self, x):
+    def split(self, x: Tensor) -> Tensor:
         """[..., variables x outcomes] as [..., variable, outcome]; of one variable, x itself."""
         return x if self.variables == 1 else x.unflatten(-1, (self.variables, -1))
 
-    def join(self, x):
+    def join(self, x: Tensor) -> Tensor:
         """The way back."""
         return x if self.variables == 1 else x.flatten(-2)
 
-    def sample(self, logits, u):
+    def sample(self, logits: Tensor, u: Tensor) -> Tensor:
         """z = ℓ - log(-log u). Its derivative in ℓ is 1."""
         return self.join(log_softmax(self.split(logits), -1)) + gumbel(u, logits)
 
-    def threshold(self, z):
+    def threshold(self, z: Tensor) -> Tensor:
         """b = onehot(argmax z) of each variable, as 0. and 1."""
         z = self.split(z)
         return self.join(torch.zeros_like(z).scatter_(-1, z.argmax(-1, keepdim=True), 1.0))
 
-    def sample_given(self, logits, b, v):
+    def sample_given(self, logits: Tensor, b: Tensor, v: Tensor) -> Pair:
         """z~ given b by fresh noise v, and its derivative in ℓ (Tucker et al., 2017, appendix).
 
         The exponentials e^{-z_i} are independent, with rates θ_i. Their minimum is at i with
@@ -110,7 +120,7 @@ class Categorical(Relaxation):
         derivative = torch.where(chosen, 0.0, torch.sigmoid(top - w))
         return self.join(z_tilde), self.join(derivative)
 
-    def coupled_derivative(self, z, score):
+    def coupled_derivative(self, z: Tensor, score: Tensor) -> Tensor:
         """dz~_i/dℓ_i where z~ equals z in value: 1 - e^{z_i - max z}.
 
         By z~_i above, e^{z~_i - T} = e^{-T} / (e^{-T} + e^{-w_i}) = 1 - σ(T - w_i); T is max z.
@@ -119,31 +129,31 @@ class Categorical(Relaxation):
         z = self.split(z)
         return self.join(-torch.expm1(z - z.amax(-1, keepdim=True)))
 
-    def score(self, logits, b):
+    def score(self, logits: Tensor, b: Tensor) -> Tensor:
         """∂ log p(b|θ) / ∂ logits = b - θ."""
         return b - self.mean(logits)
 
-    def pull_back(self, logits, z, slope):
+    def pull_back(self, logits: Tensor, z: Tensor, slope: Tensor) -> Tensor:
         """From ℓ to the logits: ∂ℓ_i/∂logit_j = 1[i = j] - θ_j, so slope_j - θ_j Σ_i slope_i."""
         total = self.split(slope).sum(-1, keepdim=True)
         theta = torch.softmax(self.split(logits), -1)
         return self.join(self.split(slope) - theta * total)
 
-    def mean(self, logits):
+    def mean(self, logits: Tensor) -> Tensor:
         """θ = softmax(logits)."""
         return self.join(torch.softmax(self.split(logits), -1))
 
-    def pull_back_mean(self, mean, slope):
+    def pull_back_mean(self, mean: Tensor, slope: Tensor) -> Tensor:
         """∂θ_i/∂logit_j = θ_i (1[i = j] - θ_j), so θ_j (slope_j - Σ_i θ_i slope_i)."""
         mean, slope = self.split(mean), self.split(slope)
         return self.join(mean * (slope - (mean * slope).sum(-1, keepdim=True)))
 
-    def entropy(self, logits):
+    def entropy(self, logits: Tensor) -> Tensor:
         """-Σ θ log θ, in nats, over all variables: [replica, batch]. A θ of 0 adds nothing."""
         theta, log_theta = self.mean(logits), self._log_theta(logits)
         return -(theta * log_theta).sum(-1)
 
-    def log_prob(self, logits, b):
+    def log_prob(self, logits: Tensor, b: Tensor) -> Tensor:
         """log p(b) = Σ b log θ, in nats, linear in b: [replica, batch]."""
         return (b * self._log_theta(logits)).sum(-1)
 
@@ -152,7 +162,7 @@ class Categorical(Relaxation):
         log_theta = self.join(log_softmax(self.split(logits), -1))
         return log_theta.clamp(min=torch.finfo(log_theta.dtype).min)
 
-    def check_logits(self, logits):
+    def check_logits(self, logits: Tensor) -> None:
         """Raises ArgumentError: a logit is NaN or +∞, or all outcomes of a variable are masked."""
         parts = self.split(logits)
         if (parts.isnan() | (parts == torch.inf)).any():
@@ -165,7 +175,7 @@ class Categorical(Relaxation):
                 "at least one"
             )
 
-    def settle(self, logits):
+    def settle(self, logits: Tensor) -> tuple[Tensor, Tensor | None]:
         """A masked outcome, of logit -∞, gets one CERTAIN below the largest of its variable.
 
         Its probability is then below rounding.
@@ -176,7 +186,7 @@ class Categorical(Relaxation):
         low = top - (CERTAIN + top.abs() / 1024)  # a large logit must not round it away
         return self.join(torch.where(masked, low, parts)), self.join(masked)
 
-    def states(self, logits):
+    def states(self, logits: Tensor) -> Iterator[Pair]:
         """All one-hot values of b: k of one variable, k^variables of several.
 
         Raises:
@@ -199,11 +209,13 @@ class Categorical(Relaxation):
             parts = [theta[..., v, i] for v, i in enumerate(chosen)]
             yield b.expand_as(logits), torch.stack(parts).prod(0)
 
-    def relax(self, z, inverse):
+    def relax(self, z: Tensor, inverse: Tensor | float) -> Tensor:
         """softmax(z/λ), which sums to one over the outcomes of each variable."""
         return self.join(torch.softmax(self.split(z * inverse), -1))
 
-    def relax_derivative(self, value, inverse):
+    def relax_derivative(
+        self, value: Tensor, inverse: Tensor | float
+    ) -> Callable[[Tensor], Tensor]:
         """∂y_i/∂z_j = y_i (1[i = j] - y_j) / λ, with y = softmax(z/λ)."""
         outer = value * inverse
 
@@ -214,7 +226,7 @@ class Categorical(Relaxation):
         return to_z
 
 
-def gumbel(u, like):
+def gumbel(u: Tensor, like: Tensor) -> Tensor:
     """G = -log(-log u), made in u's type and rounded to that of `like`."""
     return -torch.log(-torch.log(u)).to(like.dtype)
 

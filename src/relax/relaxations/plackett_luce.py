@@ -1,12 +1,24 @@
 """The Plackett-Luce relaxation: an ordering of k items, and z given the ordering."""
 
+from __future__ import annotations
+
 import itertools
 import math
+from typing import TYPE_CHECKING
 
 import torch
 
 from relax.errors import ConfigError
 from relax.relaxations.relaxation import Draw, Relaxation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+
+    from relax.numerics.signatures import Pair
+    from relax.numerics.streams import Noise
+
 
 MOST_STATES = 50_000  # orderings that enumeration bears: those of eight items
 
@@ -29,16 +41,16 @@ class PlackettLuce(Relaxation):
 
     kind = "ordering"
 
-    def sample(self, logits, u):
+    def sample(self, logits: Tensor, u: Tensor) -> Tensor:
         """z = ℓ - log(-log u). Its derivative in ℓ is 1."""
         return logits - torch.log(-torch.log(u))
 
-    def threshold(self, z):
+    def threshold(self, z: Tensor) -> Tensor:
         """The places, as whole numbers in z's type."""
         order = z.argsort(dim=-1, descending=True, stable=True)
         return _places(order).to(z.dtype)
 
-    def sample_given(self, logits, b, v):
+    def sample_given(self, logits: Tensor, b: Tensor, v: Tensor) -> Pair:
         """z~ given the ordering b by fresh noise v, and the diagonal of its derivative in ℓ.
 
         The first exponential is the least of all, of rate e^{R_0}; each exceeds the one before by
@@ -56,12 +68,12 @@ class PlackettLuce(Relaxation):
         z_tilde = falling.gather(-1, b.long())
         return z_tilde, self.derivative(logits, z_tilde)
 
-    def derivative(self, logits, z_tilde):
+    def derivative(self, logits: Tensor, z_tilde: Tensor) -> Tensor:
         """∂z~_i/∂ℓ_i at fixed v and b, in [0, 1]."""
         order, chosen, waited = _parts(logits, z_tilde)
         return (chosen * waited).sum(-2).gather(-1, _places(order))
 
-    def draw(self, logits, noise):
+    def draw(self, logits: Tensor, noise: Noise) -> Draw:
         """z, b, z~ and the score from one `Noise`."""
         z = self.sample(logits, noise.u)
         b = self.threshold(z)
@@ -70,7 +82,7 @@ class PlackettLuce(Relaxation):
             return Draw(z, b, z, self.derivative(logits, z), score)
         return Draw(z, b, *self.sample_given(logits, b, noise.v), score)
 
-    def correction(self, logits, draw, slope, slope_tilde):
+    def correction(self, logits: Tensor, draw: Draw, slope: Tensor, slope_tilde: Tensor) -> Tensor:
         """∂c(z) - ∂c(z~), from the slopes of c at both.
 
         z = ℓ + G moves with its own logit alone. For z~, with Σ_{n≤m} E_n = e^{-z~_(m)} and
@@ -86,21 +98,21 @@ class PlackettLuce(Relaxation):
         through = (chosen * (waited @ own)).sum(-2)
         return slope - through.gather(-1, _places(order))
 
-    def score(self, logits, b):
+    def score(self, logits: Tensor, b: Tensor) -> Tensor:
         """∂ log P(b) / ∂ℓ_j = 1 - Σ_n e^{ℓ_j - R_n}, n up to j's place."""
         places = b.long()
         own = logits.expand_as(b).gather(-1, _places(places))
         return 1 - _chosen(own).sum(-2).gather(-1, places)
 
-    def pull_back(self, logits, z, slope):
+    def pull_back(self, logits: Tensor, z: Tensor, slope: Tensor) -> Tensor:
         """The location is the logit itself: ∂z/∂ℓ = 1."""
         return slope
 
-    def mean(self, logits):
+    def mean(self, logits: Tensor) -> Tensor:
         """E[b_i] = Σ_{j≠i} P(j stands before i) = Σ_{j≠i} σ(ℓ_j - ℓ_i)."""
         return self.relax(logits, 1.0)
 
-    def pull_back_mean(self, mean, slope):
+    def pull_back_mean(self, mean: Tensor, slope: Tensor) -> Tensor:
         """Not to be had from the mean.
 
         Raises:
@@ -108,7 +120,7 @@ class PlackettLuce(Relaxation):
         """
         raise ConfigError("the mean of an ordering does not give its logits: leave MuProp out")
 
-    def entropy(self, logits):
+    def entropy(self, logits: Tensor) -> Tensor:
         """There is no closed form.
 
         Raises:
@@ -116,7 +128,7 @@ class PlackettLuce(Relaxation):
         """
         raise ConfigError("the entropy of an ordering has no closed form")
 
-    def states(self, logits):
+    def states(self, logits: Tensor) -> Iterator[Pair]:
         """All k! orderings.
 
         Raises:
@@ -125,17 +137,19 @@ class PlackettLuce(Relaxation):
         items = logits.shape[-1]
         if math.factorial(items) > MOST_STATES:
             raise ConfigError(f"exact enumerates {items}! orderings: at most 8 items")
-        for order in itertools.permutations(range(items)):
-            order = torch.tensor(order, device=logits.device)
+        for places in itertools.permutations(range(items)):
+            order = torch.tensor(places, device=logits.device)
             own = logits[..., order]
             b = _places(order).to(logits.dtype).expand_as(logits)
             yield b, (own - _log_remaining(own)).sum(-1).exp()
 
-    def relax(self, z, inverse):
+    def relax(self, z: Tensor, inverse: Tensor | float) -> Tensor:
         """The soft places Σ_{j≠i} σ((z_j - z_i)/λ)."""
         return torch.sigmoid(_differences(z, inverse)).sum(-1) - 0.5
 
-    def relaxed(self, z, inverse):
+    def relaxed(
+        self, z: Tensor, inverse: Tensor | float
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """The soft places, and the function that takes a slope in them to one in z."""
         before = torch.sigmoid(_differences(z, inverse))  # [i, j]: j stands before i
 

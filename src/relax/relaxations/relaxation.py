@@ -14,12 +14,22 @@ others too, the relaxation has a `correction` of its own. The parameters are cal
 they are.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
 from relax.errors import ArgumentError
 from relax.numerics.checks import is_finite, shaped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import torch
+
+    from relax.numerics.signatures import Pair
+    from relax.numerics.streams import Noise
 
 # A logit, or a difference of logits, that no noise reaches: uniform noise in float64 moves z by
 # less than 41, and a probability of e^-64 is below rounding beside 1.
@@ -51,6 +61,26 @@ class Relaxation:
     relax_derivative(value, inverse)   how a slope in value = relax(z) becomes one in z
     """
 
+    if TYPE_CHECKING:  # what the list above says
+        kind: str
+        variables: int
+
+        def sample(self, logits: Tensor, u: Tensor) -> Tensor: ...
+        def threshold(self, z: Tensor) -> Tensor: ...
+        def sample_given(self, logits: Tensor, b: Tensor, v: Tensor) -> Pair: ...
+        def coupled_derivative(self, z: Tensor, score: Tensor) -> Tensor: ...
+        def score(self, logits: Tensor, b: Tensor) -> Tensor: ...
+        def pull_back(self, logits: Tensor, z: Tensor, slope: Tensor) -> Tensor: ...
+        def mean(self, logits: Tensor) -> Tensor: ...
+        def pull_back_mean(self, mean: Tensor, slope: Tensor) -> Tensor: ...
+        def entropy(self, logits: Tensor) -> Tensor: ...
+        def log_prob(self, logits: Tensor, b: Tensor) -> Tensor: ...
+        def states(self, logits: Tensor) -> Iterator[Pair]: ...
+        def relax(self, z: Tensor, inverse: Tensor | float) -> Tensor: ...
+        def relax_derivative(
+            self, value: Tensor, inverse: Tensor | float
+        ) -> Callable[[Tensor], Tensor]: ...
+
     def __repr__(self):
         # Settings print it, and a run is known by how its settings print.
         return f"{type(self).__name__}()"
@@ -61,15 +91,15 @@ class Relaxation:
     def __hash__(self):
         return hash(repr(self))
 
-    def check_width(self, width):
+    def check_width(self, width: int) -> None:
         """Raises ArgumentError: there cannot be so many logits on the last axis; here any may."""
 
-    def check_logits(self, logits):
+    def check_logits(self, logits: Tensor) -> None:
         """Raises ArgumentError: logits that are no parameters of this law; here if not finite."""
         if not is_finite(logits):
             raise ArgumentError(f"the parameters of {self} must be finite; some are NaN or inf")
 
-    def settle(self, logits):
+    def settle(self, logits: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits that are finite, and where they were not.
 
         A logit of ±∞, which is a certainty, becomes one that no noise reaches, so that everything
@@ -80,19 +110,19 @@ class Relaxation:
         """
         return logits, None
 
-    def noise_type(self, dtype):
+    def noise_type(self, dtype: torch.dtype) -> torch.dtype:
         """The type of the noise for logits of this type."""
         return dtype
 
-    def noise_shape(self, logits):
+    def noise_shape(self, logits: Tensor) -> Sequence[int]:
         """The shape of the noise for these logits, and of b."""
         return logits.shape
 
-    def hard_sample(self, logits, u):
+    def hard_sample(self, logits: Tensor, u: Tensor) -> Tensor:
         """b from u, in one go."""
         return self.threshold(self.sample(logits, u))
 
-    def draw(self, logits, noise):
+    def draw(self, logits: Tensor, noise: Noise) -> Draw:
         """z, b, z~ and the score from one `Noise`.
 
         Raises:
@@ -107,9 +137,10 @@ class Relaxation:
         score = self.score(logits, b)
         if noise.v is None:
             return Draw(z, b, z, self.coupled_derivative(z, score), score)
-        return Draw(z, b, *self.sample_given(logits, b, noise.v), score)
+        z_tilde, derivative = self.sample_given(logits, b, noise.v)
+        return Draw(z, b, z_tilde, derivative, score)
 
-    def correction(self, logits, draw, slope, slope_tilde):
+    def correction(self, logits: Tensor, draw: Draw, slope: Tensor, slope_tilde: Tensor) -> Tensor:
         """∂c(z) - ∂c(z~), from the slopes of c at z and at z~; with coupled noise they are one."""
         if draw.z_tilde is draw.z:
             return self.pull_back(logits, draw.z, slope_tilde * (1 - draw.dz_tilde))
@@ -117,7 +148,9 @@ class Relaxation:
             logits, draw.z_tilde, slope_tilde * draw.dz_tilde
         )
 
-    def relaxed(self, z, inverse):
+    def relaxed(
+        self, z: Tensor, inverse: Tensor | float
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """relax(z, inverse), and the function that takes a slope in it to one in z."""
         value = self.relax(z, inverse)
         return value, self.relax_derivative(value, inverse)

@@ -9,9 +9,18 @@ With ψ the digamma function and ψ₁, ψ₂ its derivatives (Ruiz et al., 2016
 A Dirichlet variable is (z_1, ..., z_k) / Σ z of Gammas with one rate: write the cost of those.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from relax.relaxations.transformations import Path, Transformation, _drawn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from relax.numerics.signatures import Generators
 
 
 def _psi(order, x):
@@ -32,38 +41,38 @@ class Gamma(Transformation):
     names = positive = ("concentration", "rate")
     support = (0.0, torch.inf)
 
-    def sample(self, parameters, generators):
+    def sample(self, parameters: Tensor, generators: Generators) -> Tensor:
         concentration, rate = self.split(parameters)
         wide = concentration.cpu().numpy()
         z = _drawn(generators, rate.shape, lambda g, row: g.standard_gamma(wide[row]), rate.dtype)
         # A small concentration draws numbers below the least that a float can be.
         return z.clamp(min=torch.finfo(rate.dtype).tiny) / rate
 
-    def forward(self, parameters, epsilon):
+    def forward(self, parameters: Tensor, epsilon: Tensor) -> Tensor:
         concentration, rate = self.split(parameters)
         spread = torch.sqrt(_psi(1, concentration))
         return torch.exp(_psi(0, concentration) + epsilon * spread) / rate
 
-    def inverse(self, parameters, z):
+    def inverse(self, parameters: Tensor, z: Tensor) -> Tensor:
         concentration, rate = self.split(parameters)
         return (torch.log(rate * z) - _psi(0, concentration)) / torch.sqrt(_psi(1, concentration))
 
-    def log_density(self, parameters, z):
+    def log_density(self, parameters: Tensor, z: Tensor) -> Tensor:
         concentration, rate = self.split(parameters)
         log = torch.log(rate * z)
         return concentration * log - rate * z - torch.lgamma(concentration) - torch.log(z)
 
-    def log_stretch(self, parameters, z):
+    def log_stretch(self, parameters: Tensor, z: Tensor) -> Tensor:
         concentration, _ = self.split(parameters)
         return torch.log(z) + 0.5 * torch.log(_psi(1, concentration))
 
-    def score(self, parameters, z):
+    def score(self, parameters: Tensor, z: Tensor) -> Path:
         concentration, rate = self.split(parameters)
         of_concentration = torch.log(rate * z) - _psi(0, concentration)
         weight = torch.cat([of_concentration, concentration / rate - z], -1)
         return Path(torch.zeros_like(weight), weight)
 
-    def path(self, parameters, z):
+    def path(self, parameters: Tensor, z: Tensor) -> Path:
         concentration, rate = self.split(parameters)
         first, second = _psi(1, concentration), _psi(2, concentration)
         away = torch.log(rate * z) - _psi(0, concentration)  # ε √ψ₁
@@ -72,7 +81,7 @@ class Gamma(Transformation):
         slope = torch.cat([z * ell, -z / rate], -1)
         return Path(slope, torch.cat([weight, torch.zeros_like(weight)], -1))
 
-    def implicit(self, parameters, z):
+    def implicit(self, parameters: Tensor, z: Tensor) -> Path:
         """By the power series of the distribution function P(α, x), differentiated term by term.
 
         P/q = (x/α) Σ t_n with t_n = x^n / ((α+1) ... (α+n)), and so
@@ -120,7 +129,7 @@ class Beta(Transformation):
     names = positive = ("a", "b")
     support = (0.0, 1.0)
 
-    def sample(self, parameters, generators):
+    def sample(self, parameters: Tensor, generators: Generators) -> Tensor:
         a, b = (p.cpu().numpy() for p in self.split(parameters))
         shape = (*parameters.shape[:-1], parameters.shape[-1] // 2)
         z = _drawn(generators, shape, lambda g, row: g.beta(a[row], b[row]), parameters.dtype)
@@ -132,30 +141,30 @@ class Beta(Transformation):
         a, b = self.split(parameters)
         return _psi(0, a) - _psi(0, b), torch.sqrt(_psi(1, a) + _psi(1, b))
 
-    def forward(self, parameters, epsilon):
+    def forward(self, parameters: Tensor, epsilon: Tensor) -> Tensor:
         mean, deviation = self._law(parameters)
         return torch.sigmoid(mean + deviation * epsilon)
 
-    def inverse(self, parameters, z):
+    def inverse(self, parameters: Tensor, z: Tensor) -> Tensor:
         mean, deviation = self._law(parameters)
         return (torch.logit(z) - mean) / deviation
 
-    def log_density(self, parameters, z):
+    def log_density(self, parameters: Tensor, z: Tensor) -> Tensor:
         a, b = self.split(parameters)
         log_beta = torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
         return (a - 1) * torch.log(z) + (b - 1) * torch.log1p(-z) - log_beta
 
-    def log_stretch(self, parameters, z):
+    def log_stretch(self, parameters: Tensor, z: Tensor) -> Tensor:
         return torch.log(z) + torch.log1p(-z) + torch.log(self._law(parameters)[1])
 
-    def score(self, parameters, z):
+    def score(self, parameters: Tensor, z: Tensor) -> Path:
         a, b = self.split(parameters)
         both = _psi(0, a + b)
         of_a, of_b = torch.log(z) - _psi(0, a) + both, torch.log1p(-z) - _psi(0, b) + both
         weight = torch.cat([of_a, of_b], -1)
         return Path(torch.zeros_like(weight), weight)
 
-    def path(self, parameters, z):
+    def path(self, parameters: Tensor, z: Tensor) -> Path:
         a, b = self.split(parameters)
         epsilon, (_, deviation) = self.inverse(parameters, z), self._law(parameters)
         score = self.score(parameters, z).weight.chunk(2, -1)

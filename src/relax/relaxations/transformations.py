@@ -19,8 +19,10 @@ latent], P parameters a latent, those of the first name first. Everything is in 
 themselves, not in their logarithms.
 """
 
+from __future__ import annotations
+
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,6 +30,12 @@ from torch import Tensor
 from relax.errors import ArgumentError
 from relax.numerics import checks
 from relax.relaxations.bernoulli import BERNOULLI
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relax.numerics.signatures import Generators, Pair
+
 
 PATHS = ("score", "transformation", "implicit")
 
@@ -45,7 +53,7 @@ class Drawn(NamedTuple):
     z: Tensor  # [replica, batch, latent]
     paths: dict[str, Path]
 
-    def at(self, index):
+    def at(self, index: slice | Tensor) -> Drawn:
         """The same for a part of the batch axis."""
         chosen = {
             name: Path(slope[:, index], weight[:, index])
@@ -53,7 +61,7 @@ class Drawn(NamedTuple):
         }
         return Drawn(self.z[:, index], chosen)
 
-    def repeated(self, copies):
+    def repeated(self, copies: int) -> Drawn:
         """The same with every replica so many times in a row."""
         paths = {
             name: Path(*(part.repeat_interleave(copies, 0) for part in path))
@@ -75,7 +83,9 @@ class Transformation:
     positive: tuple[str, ...] = ()
     support = (-torch.inf, torch.inf)
 
-    def draw(self, parameters, generators, paths=PATHS):
+    def draw(
+        self, parameters: Tensor, generators: Generators, paths: Sequence[str] = PATHS
+    ) -> Drawn:
         """Samples with their paths: `Drawn`.
 
         Args:
@@ -90,7 +100,7 @@ class Transformation:
         self.check(parameters)
         return self.at(parameters, self.sample(parameters, generators), paths)
 
-    def at(self, parameters, z, paths=PATHS):
+    def at(self, parameters: Tensor, z: Tensor, paths: Sequence[str] = PATHS) -> Drawn:
         """These samples with their paths: `Drawn`. Arguments and errors as of `draw`."""
         parameters, z = parameters.detach(), z.detach()
         self.check(parameters, z)
@@ -99,11 +109,11 @@ class Transformation:
             checks.named("a path", name, PATHS)
         return Drawn(z, {name: known[name](parameters, z) for name in paths})
 
-    def split(self, parameters):
+    def split(self, parameters: Tensor) -> tuple[Tensor, ...]:
         """A tensor [replica, batch, latent] for each name."""
         return parameters.chunk(len(self.names), -1)
 
-    def check(self, parameters, z=None):
+    def check(self, parameters: Tensor, z: Tensor | None = None) -> None:
         """Hold parameters, and samples if there are any, to what the transformation takes.
 
         Raises:
@@ -124,7 +134,7 @@ class Transformation:
             checks.shaped("z", z, shape, "parameters")
             _inside(f"a sample of {self}", z, *self.support)
 
-    def log_law(self, parameters, epsilon):
+    def log_law(self, parameters: Tensor, epsilon: Tensor) -> Pair:
         """log q(ε; ν), -∞ outside of the support, and z = T(ε), inside of it."""
         z = self.forward(parameters, epsilon)
         low, high = self.support
@@ -136,35 +146,35 @@ class Transformation:
     def __repr__(self):
         return type(self).__name__
 
-    def sample(self, parameters, generators):
+    def sample(self, parameters: Tensor, generators: Generators) -> Tensor:
         """z, [replica, batch, latent]."""
         raise NotImplementedError
 
-    def forward(self, parameters, epsilon):
+    def forward(self, parameters: Tensor, epsilon: Tensor) -> Tensor:
         """T: z of ε."""
         raise NotImplementedError
 
-    def inverse(self, parameters, z):
+    def inverse(self, parameters: Tensor, z: Tensor) -> Tensor:
         """T⁻¹: ε of z."""
         raise NotImplementedError
 
-    def log_density(self, parameters, z):
+    def log_density(self, parameters: Tensor, z: Tensor) -> Tensor:
         """log q(z; ν), latent by latent."""
         raise NotImplementedError
 
-    def log_stretch(self, parameters, z):
+    def log_stretch(self, parameters: Tensor, z: Tensor) -> Tensor:
         """log ∂T/∂ε at z."""
         raise NotImplementedError
 
-    def score(self, parameters, z):
+    def score(self, parameters: Tensor, z: Tensor) -> Path:
         """The path of the score function: (0, ∂_ν log q(z; ν))."""
         raise NotImplementedError
 
-    def path(self, parameters, z):
+    def path(self, parameters: Tensor, z: Tensor) -> Path:
         """The path of the transformation: (∂T/∂ν at fixed ε, ∂_ν log q(ε; ν))."""
         raise NotImplementedError
 
-    def implicit(self, parameters, z):
+    def implicit(self, parameters: Tensor, z: Tensor) -> Path:
         """The path of the distribution function, (-∂_ν Q/q, 0), by quadrature over ε.
 
         What the transformation's path lacks: with E(ε) the distribution function of ε,
@@ -225,40 +235,40 @@ class Normal(Transformation):
 
     names, positive = ("mean", "deviation"), ("deviation",)
 
-    def sample(self, parameters, generators):
+    def sample(self, parameters: Tensor, generators: Generators) -> Tensor:
         mean, deviation = self.split(parameters)
         shape = mean.shape
         noise = _drawn(generators, shape, lambda g, _: g.standard_normal(shape[1:]), mean.dtype)
         return mean + deviation * noise
 
-    def forward(self, parameters, epsilon):
+    def forward(self, parameters: Tensor, epsilon: Tensor) -> Tensor:
         mean, deviation = self.split(parameters)
         return mean + deviation * epsilon
 
-    def inverse(self, parameters, z):
+    def inverse(self, parameters: Tensor, z: Tensor) -> Tensor:
         mean, deviation = self.split(parameters)
         return (z - mean) / deviation
 
-    def log_density(self, parameters, z):
+    def log_density(self, parameters: Tensor, z: Tensor) -> Tensor:
         epsilon = Normal.inverse(self, parameters, z)
         deviation = self.split(parameters)[1]
         return -0.5 * (epsilon.square() + math.log(2 * math.pi)) - torch.log(deviation)
 
-    def log_stretch(self, parameters, z):
+    def log_stretch(self, parameters: Tensor, z: Tensor) -> Tensor:
         return torch.log(self.split(parameters)[1]).expand_as(z)
 
-    def score(self, parameters, z):
+    def score(self, parameters: Tensor, z: Tensor) -> Path:
         mean, deviation = self.split(parameters)
         epsilon = (z - mean) / deviation
         weight = torch.cat([epsilon / deviation, (epsilon.square() - 1) / deviation], -1)
         return Path(torch.zeros_like(weight), weight)
 
-    def path(self, parameters, z):
+    def path(self, parameters: Tensor, z: Tensor) -> Path:
         mean, deviation = self.split(parameters)
         slope = torch.cat([torch.ones_like(z), (z - mean) / deviation], -1)
         return Path(slope, torch.zeros_like(slope))
 
-    def implicit(self, parameters, z):
+    def implicit(self, parameters: Tensor, z: Tensor) -> Path:
         """The same: with s = 0 nothing is left to put right."""
         return self.path(parameters, z)
 
@@ -266,13 +276,13 @@ class Normal(Transformation):
 class NormalByUniform(Normal):
     """The same variable by its inverse distribution function and a uniform ε: z = m + σ Φ⁻¹(ε)."""
 
-    def forward(self, parameters, epsilon):
+    def forward(self, parameters: Tensor, epsilon: Tensor) -> Tensor:
         return super().forward(parameters, torch.special.ndtri(epsilon))
 
-    def inverse(self, parameters, z):
+    def inverse(self, parameters: Tensor, z: Tensor) -> Tensor:
         return torch.special.ndtr(super().inverse(parameters, z))
 
-    def log_stretch(self, parameters, z):
+    def log_stretch(self, parameters: Tensor, z: Tensor) -> Tensor:
         """The density of ε is one, so that of z is 1 / (∂T/∂ε)."""
         return -self.log_density(parameters, z)
 
@@ -287,38 +297,38 @@ class ThresholdedLogistic(Transformation):
 
     names = ("logit",)
 
-    def sample(self, parameters, generators):
+    def sample(self, parameters: Tensor, generators: Generators) -> Tensor:
         shape = parameters.shape
         draws = _drawn(generators, shape, lambda g, _: g.logistic(size=shape[1:]), parameters.dtype)
         return parameters + draws
 
-    def forward(self, parameters, epsilon):
+    def forward(self, parameters: Tensor, epsilon: Tensor) -> Tensor:
         b = torch.floor(epsilon)
         return BERNOULLI.sample_given(parameters, b, epsilon - b)[0]
 
-    def inverse(self, parameters, z):
+    def inverse(self, parameters: Tensor, z: Tensor) -> Tensor:
         sign = torch.where(z > 0, 1.0, -1.0)
         v = -torch.expm1(-z.abs()) / (1 + torch.exp(sign * (parameters - z)))
         return torch.where(z > 0, 1 + v, 1 - v)
 
-    def log_density(self, parameters, z):
+    def log_density(self, parameters: Tensor, z: Tensor) -> Tensor:
         away = z - parameters
         return torch.nn.functional.logsigmoid(away) + torch.nn.functional.logsigmoid(-away)
 
-    def log_stretch(self, parameters, z):
+    def log_stretch(self, parameters: Tensor, z: Tensor) -> Tensor:
         """q(ε) / q(z), as for every change of variables."""
         away = torch.where(z > 0, parameters, -parameters)
         return torch.nn.functional.logsigmoid(away) - self.log_density(parameters, z)
 
-    def score(self, parameters, z):
+    def score(self, parameters: Tensor, z: Tensor) -> Path:
         weight = torch.tanh((z - parameters) / 2)
         return Path(torch.zeros_like(weight), weight)
 
-    def path(self, parameters, z):
+    def path(self, parameters: Tensor, z: Tensor) -> Path:
         b = BERNOULLI.threshold(z)
         score = BERNOULLI.score(parameters, b)
         return Path(BERNOULLI.coupled_derivative(z, score), score)
 
-    def implicit(self, parameters, z):
+    def implicit(self, parameters: Tensor, z: Tensor) -> Path:
         """A logistic variable has a location: z = α + logit u."""
         return Path(torch.ones_like(z), torch.zeros_like(z))

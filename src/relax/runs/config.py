@@ -11,7 +11,14 @@ from jsonschema.validators import extend
 
 from relax.data.datasets import data_set_names, mistakes
 from relax.errors import ConfigError
-from relax.estimators.registry import REGISTRY, calls, estimator_names, misfit
+from relax.estimators.registry import REGISTRY, estimator_names
+from relax.runs.environments import bootstrap_mistakes, environment_mistakes, filled
+from relax.runs.misfits import (
+    benchmark_mistakes,
+    own_mistakes,
+    sample_mistakes,
+    structure_mistakes,
+)
 
 # JSON Schema calls 1000.0 an integer; Python's range() does not.
 _Validator = extend(
@@ -20,11 +27,6 @@ _Validator = extend(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     ),
 )
-
-
-# Names that results/ and figures/ use themselves.
-RESERVED = ("toy", "theory", "vae", "rl", "benchmark", "own", "structure")
-RESERVED += ("data", "tables", "unpacked", "logs", "benchmarks")
 
 
 def check_config(config, schema_path):
@@ -41,15 +43,41 @@ def check_config(config, schema_path):
         "data set": data_set_names(config),
         "task": _environments(config),
     }
-    validator = _Validator(_read_schema(schema_path), format_checker=_names_checker(known))
+    schema = _read_schema(schema_path)
+    validator = _Validator(schema, format_checker=_names_checker(known))
     errors = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
-    messages = [_explain(error, known) for error in errors] or _check_beyond_schema(config)
+    messages = [_explain(error, known) for error in errors]
+    messages = messages or [*environment_mistakes(config["rl"], schema["$defs"])]
+    messages = messages or _check_beyond_schema(config)
     if messages:
         raise ConfigError("\n".join(["the configuration is not valid:", *messages]))
 
 
+def check_preset(preset, folder, paths):
+    """Raise if the preset's folder would be one of the default preset's own.
+
+    Args:
+        preset: its name.
+        folder: where this run writes, as "results/mine".
+        paths: of everything that the rules write; wildcards may be in them.
+
+    Raises:
+        ConfigError: a rule has a folder of that name, whatever the case: some file systems ignore
+            it.
+    """
+    inside = (path.removeprefix(f"{folder}/") for path in paths if path.startswith(f"{folder}/"))
+    if preset.lower() in {path.partition("/")[0].lower() for path in inside if "/" in path}:
+        raise ConfigError(
+            f"the configuration is not valid:\n  preset: '{preset}' is a folder of the default "
+            f"preset; take another name"
+        )
+
+
 def settle(config):
-    """Fill in what a null leaves to other keys: whose training is measured."""
+    """Fill in what is left to other keys: whose training is measured, what an environment has."""
+    environments = config["rl"]["environments"]
+    for name, block in environments.items():
+        environments[name] = filled(config["rl"]["defaults"], block)
     estimators, measured = config["vae"]["estimators"], config["vae"]["variance"]
     if measured["trajectory"] is None:
         measured["trajectory"] = "rebar" if "rebar" in estimators else estimators[0]
@@ -191,18 +219,15 @@ def _check_beyond_schema(config):
         for key, name in [*wanted, *(("vae.variance.trajectory", name) for name in asked)]
         if name not in able
     ]
-    if config["preset"].lower() in RESERVED:  # one folder, where names of files ignore case
-        messages.append(
-            f"  preset: '{config['preset']}' is a folder of the default preset; take another name"
-        )
     messages += [
         mistake
         for section in ("toy", "vae", "own", "structure")
-        for mistake in _sample_mistakes(config, section)
+        for mistake in sample_mistakes(config, section)
     ]
-    messages += _own_mistakes(config["own"])
-    messages += _benchmark_mistakes(config)
-    messages += _structure_mistakes(config["structure"])
+    messages += own_mistakes(config["own"])
+    messages += benchmark_mistakes(config)
+    messages += structure_mistakes(config["structure"])
+    messages += bootstrap_mistakes(config["rl"])
     tuned = config["toy"]["relaxation"]["estimators"]
     drawable = [n for n in estimator_names() if REGISTRY[n].learns and REGISTRY[n].of_z]
     messages += [
@@ -227,81 +252,6 @@ def _check_beyond_schema(config):
                 f"and {block[whole]}"
             )
     return messages
-
-
-def _own_mistakes(own):
-    """A line for each estimator that cannot take the user's own latents, or cost."""
-    kind = "categorical" if own["outcomes"] else "bernoulli"
-    latents = own["latents"] * (own["outcomes"] or 1)
-    relaxed = own["surrogate"]["add_relaxed_cost"]
-    for name in own["estimators"]:
-        if why := misfit(name, latents, kind):
-            able = estimator_names(latents, kind=kind)
-            yield f"  own.estimators: '{name}' {why}; allowed here: {', '.join(able)}"
-        elif not own["differentiable"] and REGISTRY[name].needs_gradient(relaxed):
-            able = estimator_names(latents, kind=kind)
-            able = [other for other in able if not REGISTRY[other].needs_gradient(relaxed)]
-            yield (
-                f"  own.estimators: '{name}' needs the gradient of the cost, and "
-                f"own.differentiable says that there is none; allowed here: {', '.join(able)}"
-            )
-
-
-def _benchmark_mistakes(config):
-    """A line for each estimator that none of the numbers of samples fits."""
-    block = config["benchmark"]
-    samples = block["samples"]
-    able = [
-        name
-        for name, entry in REGISTRY.items()
-        if any(entry.allows(k) for k in samples) and entry.sections != ("rl",)
-    ]
-    for key in ("estimators", "training", "bound"):
-        for name in block[key]:
-            if "samples" in REGISTRY[name].reads and name not in able:
-                why = misfit(name, samples=samples[0])
-                here = [n for n in able if key != "bound" or "bound" in REGISTRY[n].sections]
-                yield f"  benchmark.samples: '{name}' {why}; with {samples}: {', '.join(here)}"
-
-
-def _structure_mistakes(structure):
-    """A line for each estimator that cannot take its latents or has too few evaluations a step."""
-    kinds = {"edges": "bernoulli", "ordering": "joint"}
-    asked = [kinds[latents] for latents in structure["latents"]]
-    able = [name for name in estimator_names() if set(asked) & set(REGISTRY[name].kinds)]
-    budget, settings = structure["evaluations_per_step"], structure["surrogate"]
-    for name in structure["estimators"]:
-        if name not in able:
-            yield (
-                f"  structure.estimators: '{name}' is not for {' or '.join(structure['latents'])}; "
-                f"allowed here: {', '.join(able)}"
-            )
-            continue
-        shape = structure["noise"], settings["add_relaxed_cost"]
-        each = calls(name, settings["samples"], 1, *shape).evaluations
-        if each > budget:
-            yield (
-                f"  structure.evaluations_per_step: an estimate of '{name}' takes {each} "
-                f"evaluations; must be as many or more; got {budget}"
-            )
-    for name in structure["random"]["estimators"]:
-        if name not in structure["estimators"]:
-            yield (
-                f"  structure.random.estimators: must be among structure.estimators "
-                f"({', '.join(structure['estimators'])}); got '{name}'"
-            )
-
-
-def _sample_mistakes(config, section):
-    """A line for each estimator of the section that cannot take its number of samples."""
-    samples = config[section]["surrogate"]["samples"]
-    able = [name for name, entry in REGISTRY.items() if entry.samples[1] and entry.allows(samples)]
-    for name in config[section]["estimators"]:
-        if "samples" in REGISTRY[name].reads and (why := misfit(name, samples=samples)):
-            known = "toy" if section == "toy" else "vae"  # own and structure name the vae's
-            alone = estimator_names(section=known, samples=1)
-            would = f"with {samples}: {', '.join(able)}" if able else f"with 1: {', '.join(alone)}"
-            yield f"  {section}.surrogate.samples: '{name}' {why}; {would}"
 
 
 def _odd_numbers(value, path=()):

@@ -3,12 +3,28 @@
 import os
 import platform
 import re
+from importlib.util import find_spec
 from pathlib import Path
+
+from relax.errors import ConfigError
 
 
 def machine():
     """Processor, cores, memory, system and graphics processors, without the machine's name."""
     return "; ".join((_processor(), f"{os.cpu_count()} cores", _memory(), _system(), _gpus()))
+
+
+def check_system():
+    """Raise where the pipeline cannot run: it needs what only Linux, macOS and their like have.
+
+    Raises:
+        ConfigError: there are no locks on files as POSIX has them, as on Windows.
+    """
+    if find_spec("fcntl") is None:
+        raise ConfigError(
+            f"{platform.system()} is not supported: the pipeline runs on Linux and macOS. On "
+            f"Windows use its Linux subsystem (WSL); the library, `import relax`, works without"
+        )
 
 
 def _processor():

@@ -1,9 +1,9 @@
 """What a result depends on in the package: modules by their imports, and what their code says.
 
 The workflow gives each rule, as a parameter, a digest of every module that it depends on. So an
-edit of code reruns what depends on it and nothing else; an edit of a comment, of a docstring or of
-the layout reruns nothing. The registry loads estimators by name, which no import statement shows:
-a rule names the estimators that it uses. Light to import: every job does it again.
+edit of code reruns what depends on it and nothing else; an edit of a comment, of a docstring, of a
+type hint or of the layout reruns nothing. The registry loads estimators by name, which no import
+statement shows: a rule names the estimators that it uses. Light to import: every job does it again.
 """
 
 import ast
@@ -15,7 +15,8 @@ from pathlib import Path
 
 from relax.errors import ConfigError
 
-PACKAGE = Path(__file__).parents[1]
+# Resolved: jobs in an environment of conda's find the package by a link beside their scripts.
+PACKAGE = Path(__file__).resolve().parents[1]
 REGISTRY_MODULE = "relax.estimators.registry"
 # Packages whose versions may move a number; the others draw, download or start jobs.
 COMPUTING = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "gymnasium")
@@ -49,7 +50,7 @@ def imported_by(path, module):
     """
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found = set()
-    for node in ast.walk(_tree(path)):
+    for node in ast.walk(_Running().visit(_tree(path))):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -116,15 +117,43 @@ def _own_imports(module):
     return [n for n in names if n.startswith("relax.") and path_of(n)] + ["relax"]
 
 
-@cache
 def _tree(path):
     return ast.parse(path.read_text(encoding="utf-8"))
+
+
+class _Running(ast.NodeTransformer):
+    """Takes out of a tree what says the types of arguments and does nothing when it runs."""
+
+    def visit_If(self, node):
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return None
+        return self.generic_visit(node)
+
+    def visit_ImportFrom(self, node):
+        node.names = [alias for alias in node.names if alias.name != "TYPE_CHECKING"]
+        return node if node.names and node.module != "__future__" else None
+
+    def visit_FunctionDef(self, node):
+        node.returns = None
+        node.body = [_plain(statement) for statement in node.body]
+        return self.generic_visit(node)
+
+    def visit_arg(self, node):
+        node.annotation = None
+        return node
+
+
+def _plain(statement):
+    """A function's `x: int = 1` as `x = 1`; fields of classes say more with their types."""
+    if isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        statement = ast.Assign(targets=[statement.target], value=statement.value)
+    return statement
 
 
 @cache
 def _digest(module):
     """Twelve digits that change with what the code does: not with comments, docstrings, layout."""
-    tree = ast.parse(path_of(module).read_text(encoding="utf-8"))
+    tree = _Running().visit(_tree(path_of(module)))
     for node in ast.walk(tree):
         documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
         if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:

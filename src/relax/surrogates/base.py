@@ -4,8 +4,11 @@ A surrogate maps z [replica, batch, latent] to c [replica, batch], and gives its
 it. Both depend differentiably on the surrogate's parameters φ where grad mode is on.
 """
 
+from __future__ import annotations
+
 import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -16,6 +19,15 @@ from relax.relaxations.bernoulli import BERNOULLI
 from relax.relaxations.relaxation import Relaxation
 from relax.surrogates.closed_forms import differentiate, sum_form
 from relax.surrogates.perceptron import ACTIVATIONS
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from torch import Tensor
+
+    from relax.numerics.signatures import Cost, Pair
+    from relax.surrogates.closed_forms import ClosedForm
+
 
 NO_SLOPE_OF_C = (
     "c cannot be differentiated in z, through itself or through a cost in it; a surrogate that "
@@ -78,14 +90,14 @@ class SurrogateSpec:
 class Surrogate(nn.Module):
     """Base of the surrogates; `forward(z, cost, context)` -> c is the subclass's."""
 
-    def observe(self, cost):
+    def observe(self, cost: Tensor) -> None:
         """See the costs f(b) [replica, batch] of a step, once its estimate is made.
 
         For running statistics; what they change takes effect from the next step on, so that c
         never depends on the sample that it corrects.
         """
 
-    def learned_parameters(self):
+    def learned_parameters(self) -> list[nn.Parameter]:
         """φ: what the estimator's objective is to descend in."""
         return [p for held, name in self._places if (p := held[name]).requires_grad]
 
@@ -94,14 +106,14 @@ class Surrogate(nn.Module):
         # Where each parameter is held, found once: walking the modules at every step would cost
         # more than a small product. What is held there may be exchanged, as by
         # load_state_dict(assign=True) and torch.func.functional_call.
-        held = {}
+        held: dict[int, tuple[dict[str, Any], str]] = {}
         for module in self.modules():
             for name, parameter in module._parameters.items():
                 if parameter is not None:
                     held.setdefault(id(parameter), (module._parameters, name))
         return list(held.values())
 
-    def value_and_slope(self, z, cost, context=None):
+    def value_and_slope(self, z: Tensor, cost: Cost, context: Tensor | None = None) -> Pair:
         """c(z) [replica, batch] and ∂c/∂z [replica, batch, latent].
 
         The slope carries a graph (for ∂φ g²) only where the caller's grad mode is on.
@@ -109,7 +121,9 @@ class Surrogate(nn.Module):
         z = z.detach().requires_grad_(torch.is_grad_enabled())
         return differentiate(lambda z: self(z, cost, context), z, NO_SLOPE_OF_C)
 
-    def closed_form(self, z, cost, context=None):
+    def closed_form(
+        self, z: Tensor, cost: Cost, context: Tensor | None = None
+    ) -> ClosedForm | None:
         """c and its slope as a `closed_forms.ClosedForm`, or None where there is none."""
         return None
 
@@ -117,37 +131,42 @@ class Surrogate(nn.Module):
 class ZeroSurrogate(Surrogate):
     """c = 0: the control variate of REINFORCE."""
 
-    def forward(self, z, cost, context=None):
+    def forward(self, z: Tensor, cost: Cost, context: Tensor | None = None) -> Tensor:
         return z.new_zeros(z.shape[:2])
 
-    def value_and_slope(self, z, cost, context=None):
+    def value_and_slope(self, z: Tensor, cost: Cost, context: Tensor | None = None) -> Pair:
         return self(z, cost), torch.zeros_like(z)
 
 
 class Sum(Surrogate):
     """The sum of surrogates."""
 
-    def __init__(self, *parts):
+    if TYPE_CHECKING:  # a ModuleList, which does not say of what
+        parts: Any
+
+    def __init__(self, *parts: Surrogate) -> None:
         super().__init__()
         self.parts = nn.ModuleList(parts)
 
-    def forward(self, z, cost, context=None):
+    def forward(self, z: Tensor, cost: Cost, context: Tensor | None = None) -> Tensor:
         return sum(part(z, cost, context) for part in self.parts)
 
-    def value_and_slope(self, z, cost, context=None):
+    def value_and_slope(self, z: Tensor, cost: Cost, context: Tensor | None = None) -> Pair:
         if form := self.closed_form(z, cost, context):
             return form.value_and_slope()
         pairs = [part.value_and_slope(z, cost, context) for part in self.parts]
         values, slopes = zip(*pairs, strict=True)
         return functools.reduce(torch.add, values), functools.reduce(torch.add, slopes)
 
-    def closed_form(self, z, cost, context=None):
+    def closed_form(
+        self, z: Tensor, cost: Cost, context: Tensor | None = None
+    ) -> ClosedForm | None:
         forms = [part.closed_form(z, cost, context) for part in self.parts]
         return functools.reduce(sum_form, forms) if all(forms) else None
 
-    def observe(self, cost):
+    def observe(self, cost: Tensor) -> None:
         for part in self.parts:
             part.observe(cost)
 
-    def learned_parameters(self):
+    def learned_parameters(self) -> list[nn.Parameter]:
         return [p for part in self.parts for p in part.learned_parameters()]

@@ -6,14 +6,26 @@ a relaxed value, so that a training step costs its matrix products and little mo
 `tests/unit/test_closed_forms.py` holds all of it to automatic differentiation.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch.autograd import Function
 
 from relax.errors import ArgumentError
 from relax.surrogates.perceptron import Perceptron
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from torch import Tensor
+
+    from relax.numerics.signatures import Cost, Derivatives, Pair
+    from relax.surrogates.perceptron import Activation
+
 
 NO_SLOPE = (
     "the cost cannot be differentiated in b (it leaves torch, detaches or rounds what it is "
@@ -22,7 +34,7 @@ NO_SLOPE = (
 )
 
 
-def differentiate(function, value, refusal=NO_SLOPE):
+def differentiate(function: Cost, value: Tensor, refusal: str = NO_SLOPE) -> Pair:
     """A function's value [replica, batch] and slope [replica, batch, latent], by the tape.
 
     The slope carries a graph, to `value` and to what the function is made of, where the value has
@@ -77,17 +89,19 @@ class ClosedForm(NamedTuple):
         inputs: tensors; all else that the value is made of counts as constant.
     """
 
-    evaluate: Callable
-    inputs: tuple
+    evaluate: Callable[[], tuple[Tensor, Tensor, Derivatives]]
+    inputs: tuple[Tensor, ...]
 
-    def value_and_slope(self):
+    def value_and_slope(self) -> Pair:
         """The two, differentiable once in the inputs."""
         with torch.no_grad():
             value, slope, derivatives = self.evaluate()
         return differentiable((value, slope), derivatives, self.inputs)
 
 
-def differentiable(values, derivatives, inputs):
+def differentiable(
+    values: tuple[Tensor, ...], derivatives: Derivatives, inputs: Sequence[Tensor]
+) -> Any:
     """The values with a graph to the inputs, once: derivatives(*weights, wanted), in turn.
 
     The weights are one for each value, and what is differentiated the sum of all their products;
@@ -114,7 +128,7 @@ class _Differentiable(Function):
         return None, None, *ctx.derivatives(*weights, ctx.needs_input_grad[2:])
 
 
-def sum_form(first, second):
+def sum_form(first: ClosedForm, second: ClosedForm) -> ClosedForm:
     """The sum of two closed forms, as one: the tape has one function for both."""
 
     def evaluate():
@@ -130,7 +144,13 @@ def sum_form(first, second):
     return ClosedForm(evaluate, (*first.inputs, *second.inputs))
 
 
-def network_form(layers, activation, z, context=None, perceptron=Perceptron):
+def network_form(
+    layers: Iterable[Any],
+    activation: Activation,
+    z: Tensor,
+    context: Tensor | None = None,
+    perceptron: type[Perceptron] = Perceptron,
+) -> ClosedForm:
     """The output r of a multilayer perceptron of [context, z], and ∂r/∂z.
 
     Its inputs are z and the layers' parameters.
@@ -162,7 +182,9 @@ class Relaxed(NamedTuple):
     slope_tangent: torch.Tensor | None = None  # like the slope
 
 
-def relaxed_form(relaxed, z, log_temperature, scale):
+def relaxed_form(
+    relaxed: Callable[..., Relaxed], z: Tensor, log_temperature: Tensor, scale: Tensor
+) -> ClosedForm:
     """c(z) = η f(σ(z/λ)) and ∂c/∂z; its inputs are log λ and η.
 
     With s = z/λ, y = σ(s) and y' = ∂y/∂z = y (1 - y) / λ the slope is η ∂f/∂y y'. Written D, the
@@ -194,6 +216,7 @@ def relaxed_form(relaxed, z, log_temperature, scale):
 
         def derivatives(g, v, wanted):
             bend = torch.addcmul(s, y, s, value=-2).add_(1)  # -Dy' / y'
+            assert f.slope_tangent is not None
             tangent = torch.addcmul(f.slope_tangent * dy, slope, bend, value=-1)
             in_log = (g * f.value_tangent).sum(-1) + (v * tangent).sum((-2, -1))
             in_scale = (g * f.value).sum(-1) + (v * slope).sum((-2, -1))

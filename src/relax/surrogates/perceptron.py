@@ -1,8 +1,10 @@
 """A multilayer perceptron's value and slope, and the derivatives of both, written out."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch.nn.functional import (
@@ -16,15 +18,21 @@ from torch.nn.functional import (
 
 from relax.numerics import products
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+
 SLOPE = 0.3  # of leaky ReLUs below zero, as in the networks of the newer papers
 
 
 class Activation(NamedTuple):
     """φ, and its derivatives as functions of the input a and the output h."""
 
-    function: Callable
-    derivative: Callable
-    second_derivative: Callable | None  # None: zero
+    function: Callable[[Tensor], Tensor]
+    derivative: Callable[[Tensor, Tensor], Tensor]
+    second_derivative: Callable[[Tensor, Tensor], Tensor] | None  # None: zero
 
 
 # Named, so that a surrogate can be pickled.
@@ -137,7 +145,14 @@ class Perceptron:
 
     _affine = staticmethod(products.affine)
 
-    def __init__(self, parameters, activation, z, context=None, x=None):
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        activation: Activation,
+        z: Tensor,
+        context: Tensor | None = None,
+        x: Tensor | None = None,
+    ) -> None:
         self.weights, self.activation, self.x = list(parameters[::2]), activation, x
         self.latents = z.shape[-1]
         biases = parameters[1::2]
@@ -159,14 +174,17 @@ class Perceptron:
             self.value = binary_cross_entropy_with_logits(output, x, reduction="none").sum(-1)
             self.theta = torch.sigmoid(output)
             delta = self.theta - x
-        self.betas, self.deltas = [], [delta]
+        self.betas: list[Tensor] = []
+        self.deltas: list[Tensor | None] = [delta]
         for k in reversed(range(len(self.weights))):
             self.betas.insert(0, self._down(self.deltas[0], k))
             if k:
                 self.deltas.insert(0, self.betas[0] * self.slopes[k - 1])
         self.slope = self.betas[0].expand_as(z)
 
-    def second(self, v, g=None, learns=False, of_z=True):
+    def second(
+        self, v: Tensor, g: Tensor | None = None, learns: bool = False, of_z: bool = True
+    ) -> tuple[Tensor | None, list[Tensor]]:
         """The derivatives of Σ g r + Σ v·∂r/∂z, for v like z and g [replica, batch].
 
         Args:
@@ -179,7 +197,8 @@ class Perceptron:
         """
         g = None if g is None else g.unsqueeze(-1)
         tangents, bends = self._bend(v)
-        gradients, below = [], None
+        gradients: list[Tensor] = []
+        below = None
         for k in reversed(range(len(bends))):
             e = bends[k]
             if below is not None:

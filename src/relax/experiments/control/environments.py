@@ -1,5 +1,7 @@
 """Environments of gymnasium, several side by side, and the episodes lived in them."""
 
+import os
+import sys
 from typing import NamedTuple
 
 import gymnasium
@@ -17,10 +19,15 @@ from relax.relaxations.gaussian import GAUSSIAN
 def make(environment, episode_steps=None):
     """One environment of this gymnasium id; episodes end after `episode_steps` (None: its own).
 
+    Of `module:Name-v0` the module registers the environment; it may be a file of the working
+    directory. What the environment gives is `Checked`.
+
     Raises:
         ConfigError: gymnasium does not know it, or it is not installed; its episodes never end.
     """
     options = {} if episode_steps is None else {"max_episode_steps": episode_steps}
+    if ":" in environment and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     try:
         made = gymnasium.make(environment, disable_env_checker=True, **options)
     except (gymnasium.error.Error, ImportError) as error:
@@ -34,7 +41,72 @@ def make(environment, episode_steps=None):
             f"the environment '{environment}' sets no end to its episodes: give its block under "
             f"rl.environments a number of episode_steps"
         )
+    return checked(made)
+
+
+def checked(made):
+    """The environment with a `Checked` around its innermost part, beneath gymnasium's wrappers.
+
+    They too take what it gives for what gymnasium asks of it.
+    """
+    if made.unwrapped is made:
+        return Checked(made)
+    innermost = made
+    while innermost.env is not made.unwrapped:
+        innermost = innermost.env
+    innermost.env = Checked(innermost.env)
     return made
+
+
+class Checked(gymnasium.Wrapper):
+    """An environment that is held to its declaration, at every step.
+
+    Raises:
+        ConfigError: from `reset` or `step`: an observation that has not the declared shape, a
+            reward that is no number, or answers of the API before gymnasium's.
+    """
+
+    def reset(self, *, seed=None, options=None):
+        try:
+            answer = self.env.reset(seed=seed, options=options)
+        except TypeError as error:
+            if "seed" in str(error) or "options" in str(error):
+                raise self._fault("its reset() takes no seed and options") from None
+            raise
+        if not (isinstance(answer, tuple) and len(answer) == 2):
+            raise self._fault("its reset() does not give two values, an observation and a dict")
+        return self._observation(answer[0]), answer[1]
+
+    def step(self, action):
+        answer = self.env.step(action)
+        if not (isinstance(answer, tuple) and len(answer) == 5):
+            given = f"{len(answer)} values" if isinstance(answer, tuple) else "no tuple"
+            raise self._fault(
+                f"its step() gives {given}, not five: observation, reward, terminated, truncated "
+                f"and a dict"
+            )
+        observation, reward, *rest = answer
+        try:
+            number = float(reward) if np.ndim(reward) == 0 else None
+        except (TypeError, ValueError):
+            number = None
+        if number is None:
+            raise self._fault(f"its reward is no number: {reward!r:.60}")
+        return self._observation(observation), number, *rest
+
+    def _observation(self, observation):
+        space = self.env.observation_space
+        if isinstance(space, Box) and np.shape(observation) != space.shape:
+            raise self._fault(
+                f"its observation has the shape {list(np.shape(observation))}, and it declares "
+                f"{list(space.shape)}"
+            )
+        return observation
+
+    def _fault(self, what):
+        spec = self.env.spec
+        name = type(self.env).__name__ if spec is None else spec.id
+        return ConfigError(f"the environment '{name}' is not what gymnasium asks for: {what}")
 
 
 class Spaces:
@@ -100,7 +172,7 @@ class Episode(NamedTuple):
     frames: int
 
 
-def live(policy, spaces, lanes, noise, discount, least_frames=1):
+def live(policy, spaces, lanes, noise, discount, least_frames=1, value=None):
     """Live whole episodes in every lane until it has `least_frames` frames.
 
     One stacked evaluation of the policy serves a frame of all lanes. A lane's episodes depend on
@@ -112,6 +184,9 @@ def live(policy, spaces, lanes, noise, discount, least_frames=1):
         lanes: a `Lane` each, or None for one that is to stay empty.
         noise: "independent" or "coupled".
         discount: γ.
+        value: the expected return from observations [lane, feature], as [lane]; or None. With it
+            the returns of an episode that its time limit has cut go on with the value of where it
+            stood; without it, and where an episode has ended by itself, they end with the episode.
 
     Returns:
         `Frames`, a row a lane, and for each lane the list of its `Episode`s.
@@ -135,12 +210,14 @@ def live(policy, spaces, lanes, noise, discount, least_frames=1):
         lanes[row] = lane._replace(episode=lane.episode + 1)
         rewards[row] = []
 
-    def end(row):
+    def end(row, cut):
         total = sum(rewards[row])
         if not np.isfinite(total):
             raise _not_finite(spaces, "a reward", lanes[row])
         ended[row].append(Episode(float(total), len(rewards[row])))
-        returns[row].extend(returns_to_go(rewards[row], discount))
+        after = [float(value(now)[row])] if value and cut else []
+        own = returns_to_go([*rewards[row], *after], discount)
+        returns[row].extend(own[: len(rewards[row])])
 
     active = [row for row in rows if lanes[row] is not None]
     for row in active:
@@ -160,7 +237,7 @@ def live(policy, spaces, lanes, noise, discount, least_frames=1):
             now[row], reward, stopped, cut, _ = lanes[row].environment.step(actions[row])
             rewards[row].append(reward)
             if stopped or cut:
-                end(row)
+                end(row, cut and not stopped)
                 if at + 1 >= least_frames:
                     continue
                 start(row, at + 1)

@@ -29,7 +29,14 @@ class Measurement:
             Lane(environment, settings.seeds[row // each], index * each + row % each, purposes)
             for row, environment in enumerate(self.environments)
         ]
-        frames, _ = live(trainer.policy, trainer.spaces, lanes, settings.noise, settings.discount)
+        frames, _ = live(
+            trainer.policy,
+            trainer.spaces,
+            lanes,
+            settings.noise,
+            settings.discount,
+            value=trainer.value,
+        )
         with torch.no_grad():
             gradient = policy_gradient(
                 trainer.estimator,

@@ -46,13 +46,15 @@ def fig11_rl(policies):
     tasks = policies.task.unique()
     policies = select_rates(policies)
     figure, axes = new_figure(2, len(tasks), max(3.6 * len(tasks), 7.0), 2.1, sharex="col")
-    handles, scales = {}, []
+    handles, scales, goals = {}, [], []
     for column, task in enumerate(tasks):
         upper, lower = axes[:, column]
         runs = policies[policies.task == task]
         solved = runs.solved.iloc[0]
-        goal = upper.axhline(solved, color="#777777", linewidth=0.8, dashes=(4, 3), zorder=1)
-        goal.set_label("solved: mean of 100 episodes above this")
+        if np.isfinite(solved):
+            goal = upper.axhline(solved, color="#777777", linewidth=0.8, dashes=(4, 3), zorder=1)
+            goal.set_label("solved: mean of 100 episodes above this")
+            goals = [goal]
         for name, rows in _rewards(runs).groupby("estimator"):
             handles[name] = draw_band(upper, rows, "value", name, **MEAN)
         for name, rows in _variances(runs).groupby("estimator"):
@@ -69,7 +71,7 @@ def fig11_rl(policies):
         "(mean over seeds; bands: quartiles)"
     )
     order = [handles[name] for name in ordered(handles)]
-    return finish(figure, title, [*order, goal], "; ".join(scales))
+    return finish(figure, title, [*order, *goals], "; ".join(scales))
 
 
 def _short(frames, _):

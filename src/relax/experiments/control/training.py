@@ -70,6 +70,7 @@ class ControlSettings:
     surrogate_updates: int = 1
     measure_every: int = 100
     fresh_episodes: int = 100
+    bootstrap: bool = False
     policy: Hidden = Hidden()
     surrogate: Hidden = Hidden()
 
@@ -134,6 +135,11 @@ class Trainer:
         self.estimator = load_estimator(settings.estimator)
         self.surrogate = self.estimator.surrogate(spec, generators)
         self.values = [m for m in self.surrogate.modules() if isinstance(m, ValueFunction)]
+        if settings.bootstrap and not self.values:
+            raise ConfigError(
+                f"rl.environments.{settings.task}.bootstrap: '{settings.estimator}' learns no "
+                f"value function that could stand for what a time limit has cut off"
+            )
         build, rate = OPTIMIZERS[settings.optimizer], settings.surrogate_learning_rate
         learned = {
             "policy": (list(self.policy.parameters()), settings.learning_rate),
@@ -161,7 +167,20 @@ class Trainer:
             settings.noise,
             settings.discount,
             settings.batch_frames,
+            self.value,
         )
+
+    @property
+    def value(self):
+        """The expected return from observations, as `live` asks for it; None without bootstrap."""
+        return self._value if self.settings.bootstrap else None
+
+    def _value(self, observations):
+        seen = torch.from_numpy(observations).view(
+            len(self.settings.seeds), -1, len(observations.T)
+        )
+        with torch.no_grad():  # V predicts the cost, which is minus the return
+            return -sum(value.network(seen).squeeze(-1) for value in self.values).flatten()
 
     def estimate(self, frames):
         """The `Estimate` of the policy gradient."""

@@ -1,0 +1,78 @@
+"""Estimators that a configuration asks for what they do not do. Light to import."""
+
+from relax.estimators.registry import REGISTRY, calls, estimator_names, misfit
+
+
+def own_mistakes(own):
+    """A line for each estimator that cannot take the user's own latents, or cost."""
+    kind = "categorical" if own["outcomes"] else "bernoulli"
+    latents = own["latents"] * (own["outcomes"] or 1)
+    relaxed = own["surrogate"]["add_relaxed_cost"]
+    for name in own["estimators"]:
+        if why := misfit(name, latents, kind):
+            able = estimator_names(latents, kind=kind)
+            yield f"  own.estimators: '{name}' {why}; allowed here: {', '.join(able)}"
+        elif not own["differentiable"] and REGISTRY[name].needs_gradient(relaxed):
+            able = estimator_names(latents, kind=kind)
+            able = [other for other in able if not REGISTRY[other].needs_gradient(relaxed)]
+            yield (
+                f"  own.estimators: '{name}' needs the gradient of the cost, and "
+                f"own.differentiable says that there is none; allowed here: {', '.join(able)}"
+            )
+
+
+def benchmark_mistakes(config):
+    """A line for each estimator that none of the numbers of samples fits."""
+    block = config["benchmark"]
+    samples = block["samples"]
+    able = [
+        name
+        for name, entry in REGISTRY.items()
+        if any(entry.allows(k) for k in samples) and entry.sections != ("rl",)
+    ]
+    for key in ("estimators", "training", "bound"):
+        for name in block[key]:
+            if "samples" in REGISTRY[name].reads and name not in able:
+                why = misfit(name, samples=samples[0])
+                here = [n for n in able if key != "bound" or "bound" in REGISTRY[n].sections]
+                yield f"  benchmark.samples: '{name}' {why}; with {samples}: {', '.join(here)}"
+
+
+def structure_mistakes(structure):
+    """A line for each estimator that cannot take its latents or has too few evaluations a step."""
+    kinds = {"edges": "bernoulli", "ordering": "joint"}
+    asked = [kinds[latents] for latents in structure["latents"]]
+    able = [name for name in estimator_names() if set(asked) & set(REGISTRY[name].kinds)]
+    budget, settings = structure["evaluations_per_step"], structure["surrogate"]
+    for name in structure["estimators"]:
+        if name not in able:
+            yield (
+                f"  structure.estimators: '{name}' is not for {' or '.join(structure['latents'])}; "
+                f"allowed here: {', '.join(able)}"
+            )
+            continue
+        shape = structure["noise"], settings["add_relaxed_cost"]
+        each = calls(name, settings["samples"], 1, *shape).evaluations
+        if each > budget:
+            yield (
+                f"  structure.evaluations_per_step: an estimate of '{name}' takes {each} "
+                f"evaluations; must be as many or more; got {budget}"
+            )
+    for name in structure["random"]["estimators"]:
+        if name not in structure["estimators"]:
+            yield (
+                f"  structure.random.estimators: must be among structure.estimators "
+                f"({', '.join(structure['estimators'])}); got '{name}'"
+            )
+
+
+def sample_mistakes(config, section):
+    """A line for each estimator of the section that cannot take its number of samples."""
+    samples = config[section]["surrogate"]["samples"]
+    able = [name for name, entry in REGISTRY.items() if entry.samples[1] and entry.allows(samples)]
+    for name in config[section]["estimators"]:
+        if "samples" in REGISTRY[name].reads and (why := misfit(name, samples=samples)):
+            known = "toy" if section == "toy" else "vae"  # own and structure name the vae's
+            alone = estimator_names(section=known, samples=1)
+            would = f"with {samples}: {', '.join(able)}" if able else f"with 1: {', '.join(alone)}"
+            yield f"  {section}.surrogate.samples: '{name}' {why}; {would}"

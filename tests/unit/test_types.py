@@ -1,0 +1,48 @@
+"""Everything public in the library has types; `make lint` checks them."""
+
+import ast
+
+import pytest
+from workflow.project import ROOT
+
+PACKAGE = ROOT / "src" / "relax"
+ROOMS = ("estimators", "relaxations", "surrogates", "exact", "numerics", "frontdoor")
+FILES = sorted(path for room in ROOMS for path in (PACKAGE / room).glob("*.py"))
+
+
+def untyped(tree):
+    """Public functions, and methods of public classes, that leave out a type."""
+
+    def look(node, inside):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+                yield from look(child, f"{child.name}.")
+            elif isinstance(child, ast.FunctionDef):
+                if child.name.startswith("_") and child.name not in ("__init__", "__call__"):
+                    continue
+                a = child.args
+                arguments = [*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg]
+                static = any(ast.unparse(d) == "staticmethod" for d in child.decorator_list)
+                arguments = arguments[1:] if inside and not static else arguments
+                typed = all(argument.annotation for argument in arguments if argument)
+                if not (typed and child.returns):
+                    yield f"{inside}{child.name}"
+
+    return list(look(tree, ""))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_public_functions_have_types(path):
+    assert untyped(ast.parse(path.read_text(encoding="utf-8"))) == []
+
+
+def test_what_has_no_type_is_found():
+    """The control."""
+    source = (
+        "class A:\n    def f(self, x: int): ...\ndef g(x) -> int: ...\ndef h(x: int) -> int: ..."
+    )
+    assert untyped(ast.parse(source)) == ["A.f", "g"]
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (PACKAGE / "py.typed").is_file()
