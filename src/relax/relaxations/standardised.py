@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     from relax.numerics.signatures import Generators
 
+# Concentrations down to which no mass is lost: the least number that a float64 can be, 2e-308, to
+# the power of this is 4e-16.
+LEAST = 0.05
+
 
 def _psi(order, x):
     """ψ, ψ₁ and ψ₂."""
@@ -38,7 +42,7 @@ class Gamma(Transformation):
     a rate is a scale, which the transformation takes out.
     """
 
-    names = positive = ("concentration", "rate")
+    names, above = ("concentration", "rate"), {"concentration": LEAST, "rate": 0.0}
     support = (0.0, torch.inf)
 
     def sample(self, parameters: Tensor, generators: Generators) -> Tensor:
@@ -126,7 +130,7 @@ class Beta(Transformation):
         h = z (1 - z) ∂y,    s = (a (1 - z) - b z) ∂y + ∂ log q(z; ν) + ∂ log σ.
     """
 
-    names = positive = ("a", "b")
+    names, above = ("a", "b"), {"a": LEAST, "b": LEAST}
     support = (0.0, 1.0)
 
     def sample(self, parameters: Tensor, generators: Generators) -> Tensor:

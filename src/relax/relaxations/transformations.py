@@ -22,7 +22,7 @@ themselves, not in their logarithms.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -75,12 +75,12 @@ class Transformation:
 
     Attributes:
         names: of the parameters, in their order.
-        positive: those that must be greater than zero.
+        above: of those that are bounded below, the bounds.
         support: the ends of the open interval in which z lies.
     """
 
     names: tuple[str, ...] = ()
-    positive: tuple[str, ...] = ()
+    above: ClassVar[dict[str, float]] = {}
     support = (-torch.inf, torch.inf)
 
     def draw(
@@ -127,8 +127,7 @@ class Transformation:
                 f"last axis; got {parameters.shape[-1]} in all"
             )
         for name, values in zip(self.names, self.split(parameters), strict=True):
-            least = 0.0 if name in self.positive else -torch.inf
-            _inside(f"the {name} of {self}", values, least, torch.inf)
+            _inside(f"the {name} of {self}", values, self.above.get(name, -torch.inf), torch.inf)
         if z is not None:
             shape = (*parameters.shape[:-1], parameters.shape[-1] // len(self.names))
             checks.shaped("z", z, shape, "parameters")
@@ -233,7 +232,7 @@ class Normal(Transformation):
     Parameters: mean m and deviation σ. s = 0, and the path is the reparameterization trick.
     """
 
-    names, positive = ("mean", "deviation"), ("deviation",)
+    names, above = ("mean", "deviation"), {"deviation": 0.0}
 
     def sample(self, parameters: Tensor, generators: Generators) -> Tensor:
         mean, deviation = self.split(parameters)
