@@ -134,6 +134,23 @@ MISTAKES = [
         "{own.outcomes: 4, own.estimators: [reinforce, arms]}",
         "own.estimators: 'arms' is for bernoulli latents, not for categorical ones",
     ),
+    ("vae.latent_kind: gaussian", "vae.latent_kind: must be one of bernoulli, categorical"),
+    ("vae.outcomes: 1", "vae.outcomes: must be 2 or more; got 1"),
+    (
+        "{vae.latent_kind: categorical, vae.models: [linear1], vae.estimators: [arm]}",
+        "vae.estimators: 'arm' is for bernoulli latents, not for categorical ones; allowed here: "
+        "reinforce, concrete, rebar, relax, nvil, muprop, rloo",
+    ),
+    (
+        "{vae.latent_kind: categorical, vae.models: [linear1, linear2]}",
+        "vae.models[1]: 'linear2' has no categorical latents, which vae.latent_kind asks for; "
+        "allowed here: linear1, nonlinear",
+    ),
+    (
+        "{vae.latent_kind: categorical, vae.latents: 2, vae.models: [linear1], "
+        "vae.estimators: [exact, rebar]}",
+        "vae.estimators: 'exact' takes at most 16 latents and vae has 20",
+    ),
     ("toy.estimators: [relax, relax]", "toy.estimators: names something twice"),
     ("toy.estimators: [1]", "toy.estimators[0]: must be text; got 1"),
     (

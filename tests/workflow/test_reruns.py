@@ -89,6 +89,7 @@ EDITED_KEYS = {
     "reparameterization.model.draws": (5, ["train_factors", *PATHS]),
     "data.mirror": ("elsewhere", []),
     "vae.save_every": (1, []),
+    "vae.outcomes": (3, []),  # the latents are bits
     "data.sets": ({"mine": UNUSED}, []),
     "rl.environments.cartpole.solved": (190, RL_FIGURES_THAT_JUDGE),
     "rl.environments.cartpole.discount": (0.9, [*RL, *RL_FIGURES]),

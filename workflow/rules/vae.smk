@@ -11,6 +11,12 @@ HALFWAY = min(CHECKPOINT_STEPS, key=lambda step: (abs(2 * step - VAE["steps"]), 
 TRAJECTORY = VAE["variance"]["trajectory"]
 HALFWAY_ESTIMATORS = ["rebar", "relax", "nvil", "reinforce", "muprop", "concrete"]
 
+# Of a categorical latent; None: latents are bits. Readers of the tables are told where they are not.
+OUTCOMES = VAE["outcomes"] if VAE["latent_kind"] == "categorical" else None
+TOLD = {model: f"{VAE['latents']} x {OUTCOMES}" for model in VAE["models"]}
+LATENTS_TOLD = {"training": {"latents": ("model", TOLD)}} if OUTCOMES else {}
+JOINED |= LATENTS_TOLD
+
 
 # What a job asks a cluster for. With `device: auto` it takes a GPU where it finds one.
 GPUS = int(config["device"] == "cuda")
@@ -81,6 +87,7 @@ for rule_name, rates in RATE_GROUPS.items():
             checkpoint_steps=CHECKPOINT_STEPS,
             batch=VAE["batch"],
             latents=VAE["latents"],
+            outcomes=OUTCOMES,
             noise=VAE["noise"],
             direct_gradient=VAE["direct_gradient"],
             adam_beta2=VAE["adam_beta2"],
@@ -129,6 +136,7 @@ rule measure_variance:
         draws=VAE["variance"]["draws"],
         batch=VAE["batch"],
         latents=VAE["latents"],
+        outcomes=OUTCOMES,
         noise=VAE["noise"],
         direct_gradient=VAE["direct_gradient"],
         adam_beta2=VAE["adam_beta2"],
@@ -171,6 +179,7 @@ rule midtraining:
         draws=VAE["midtraining"]["draws"],
         batch=VAE["batch"],
         latents=VAE["latents"],
+        outcomes=OUTCOMES,
         noise=VAE["noise"],
         direct_gradient=VAE["direct_gradient"],
         adam_beta2=VAE["adam_beta2"],
@@ -201,6 +210,7 @@ rule pictures:
             "experiments.vae.pictures", "data.images", "runs.jobs", "runs.tables"
         ),
         latents=VAE["latents"],
+        outcomes=OUTCOMES,
     script:
         "../scripts/pictures.py"
 
@@ -217,6 +227,7 @@ use rule figure_1 as figure_3 with:
     params:
         code=figure_sources("vae.figures"),
         figure="vae.figures.fig3_vae_training",
+        joined=LATENTS_TOLD,
 
 
 use rule figure_1 as figure_4 with:
@@ -232,6 +243,7 @@ use rule figure_1 as figure_4 with:
     params:
         code=figure_sources("vae.figures"),
         figure="vae.figures.fig4_vae_variance",
+        joined=LATENTS_TOLD,
 
 
 use rule figure_1 as figure_5 with:
@@ -250,6 +262,7 @@ use rule figure_1 as figure_5 with:
     params:
         code=figure_sources("vae.figures"),
         figure="vae.figures.fig5_vae_midtraining",
+        joined=LATENTS_TOLD,
 
 
 use rule figure_1 as figure_12 with:
@@ -281,6 +294,7 @@ use rule table_toy as table_vae with:
     params:
         code=table_sources("vae.summary"),
         summary="vae.summary",
+        joined=LATENTS_TOLD,
 
 
 use rule table_toy as table_midtraining with:

@@ -87,6 +87,10 @@ class Bernoulli(Relaxation):
         one, zero = (logsigmoid(x).clamp(min=least) for x in (logits, -logits))
         return (b * one + (1 - b) * zero).sum(-1)
 
+    def normaliser(self, logits: Tensor) -> Tensor:
+        """A of each latent, with log p(b) = Σ b α - Σ A, in nats: softplus(α), like the logits."""
+        return softplus(logits)
+
     def check_logits(self, logits: Tensor) -> None:
         """Raises ArgumentError: a logit is NaN; ±∞ is a probability of 1 or 0."""
         if logits.isnan().any():

@@ -157,6 +157,10 @@ class Categorical(Relaxation):
         """log p(b) = Σ b log θ, in nats, linear in b: [replica, batch]."""
         return (b * self._log_theta(logits)).sum(-1)
 
+    def normaliser(self, logits: Tensor) -> Tensor:
+        """A of each variable, with log p(b) = Σ b·logits - Σ A, in nats: [..., variable]."""
+        return logits.unflatten(-1, (self.variables, -1)).logsumexp(-1)
+
     def _log_theta(self, logits):
         """ℓ, with the least float for -∞: 0 times it is 0."""
         log_theta = self.join(log_softmax(self.split(logits), -1))

@@ -18,6 +18,7 @@ from relax.runs.misfits import (
     own_mistakes,
     sample_mistakes,
     structure_mistakes,
+    vae_mistakes,
 )
 
 # JSON Schema calls 1000.0 an integer; Python's range() does not.
@@ -209,16 +210,9 @@ def _check_beyond_schema(config):
     """What a schema cannot say: ordinary numbers, and keys that depend on each other."""
     messages = [f"  {_key(path)}: {mistake}" for path, mistake in _odd_numbers(config)]
     messages += [f"  {key}: {mistake}" for key, mistake in mistakes(config)]
-    latents, trajectory = config["vae"]["latents"], config["vae"]["variance"]["trajectory"]
+    messages += vae_mistakes(config["vae"])
+    trajectory = config["vae"]["variance"]["trajectory"]
     asked = [] if trajectory is None else [trajectory]
-    able = estimator_names(latents)
-    wanted = [("vae.estimators", name) for name in config["vae"]["estimators"]]
-    messages += [
-        f"  {key}: '{name}' takes at most {REGISTRY[name].max_latents} latents and vae "
-        f"has {latents}; allowed here: {', '.join(able)}"
-        for key, name in [*wanted, *(("vae.variance.trajectory", name) for name in asked)]
-        if name not in able
-    ]
     messages += [
         mistake
         for section in ("toy", "vae", "own", "structure")

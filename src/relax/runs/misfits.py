@@ -2,6 +2,30 @@
 
 from relax.estimators.registry import REGISTRY, calls, estimator_names, misfit
 
+# VAEs whose latents may be categorical: those of one stochastic layer.
+CATEGORICAL_MODELS = ("linear1", "nonlinear")
+
+
+def vae_mistakes(vae):
+    """A line for each estimator or model that has not the latents of the VAE."""
+    kind, trajectory = vae["latent_kind"], vae["variance"]["trajectory"]
+    categorical = kind == "categorical"
+    width = vae["latents"] * (vae["outcomes"] if categorical else 1)
+    wanted = [("vae.estimators", name) for name in vae["estimators"]]
+    wanted += [("vae.variance.trajectory", trajectory)] if trajectory else []
+    for key, name in wanted:
+        if why := misfit(name, width, kind):
+            has = f" and vae has {width}" if "at most" in why else ""
+            able = ", ".join(estimator_names(width, kind=kind))
+            yield f"  {key}: '{name}' {why}{has}; allowed here: {able}"
+    for index, model in enumerate(vae["models"]):
+        if categorical and model not in CATEGORICAL_MODELS:
+            allowed = ", ".join(CATEGORICAL_MODELS)
+            yield (
+                f"  vae.models[{index}]: '{model}' has no categorical latents, which "
+                f"vae.latent_kind asks for; allowed here: {allowed}"
+            )
+
 
 def own_mistakes(own):
     """A line for each estimator that cannot take the user's own latents, or cost."""

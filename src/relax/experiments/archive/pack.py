@@ -175,9 +175,11 @@ def _so_far(results, job, config, state, bounds):
     first, _, last = job["seeds"].partition("-")
     seeds = range(int(first), int(last) + 1)
     who = (job["dataset"], job["model"], job["estimator"], job["learning_rate"], seeds)
+    categorical = config.get("vae.latent_kind") == "categorical"
     settings = replace(
         VAESettings(*who),
         latents=int(config["vae.latents"]),
+        outcomes=int(config["vae.outcomes"]) if categorical else None,
         noise=config["vae.noise"],
         direct_gradient=config["vae.direct_gradient"] == "true",
         bound_samples=int(config["vae.bound_samples"]),

@@ -16,7 +16,6 @@ import torch
 
 from relax.experiments.vae.gradients import layer_noise
 from relax.experiments.vae.model import LayerCost
-from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.relaxed_cost import RelaxedCost
 
 
@@ -39,7 +38,7 @@ def between_share(values):
 
 def assumptions(frozen, minibatches, draws):
     """{estimator: share [replica]} of a tuned `FrozenRun` of REBAR, on the noise of `variance`."""
-    model = frozen.model
+    model, relaxation = frozen.model, frozen.model.relaxation
     relaxed = next(m for m in frozen.surrogates[0].modules() if isinstance(m, RelaxedCost))
     found = {"rebar": 0.0, "muprop": 0.0, "nvil": 0.0}
     with torch.no_grad():
@@ -47,17 +46,17 @@ def assumptions(frozen, minibatches, draws):
         for minibatch in range(minibatches):
             x = frozen.fixed_batches(minibatch)
             logits, costs, at_relaxed, expansions = model.encode(0, x), [], [], []
-            mean = torch.sigmoid(logits)
+            mean = relaxation.mean(logits)
             for draw in range(draws):
                 noise, *above = layer_noise(
                     frozen.fresh_noise(minibatch * draws + draw), len(model.encoders)
                 )
-                z = BERNOULLI.sample(logits, noise.u)
-                b = BERNOULLI.threshold(z)
+                z = relaxation.sample(logits, noise.u)
+                b = relaxation.threshold(z)
                 cost = LayerCost(model, 0, x, logits, [each.u for each in above])
                 value, slope = cost.mean_field(mean)
                 costs.append(cost(b))
-                at_relaxed.append(cost.relaxed(torch.sigmoid(z * inverse), inverse)[0])
+                at_relaxed.append(cost.relaxed(relaxation.relax(z, inverse), inverse)[0])
                 expansions.append(value + (slope * (b - mean)).sum(-1))
             costs = torch.stack(costs).double()
             for name, others in (("rebar", at_relaxed), ("muprop", expansions)):

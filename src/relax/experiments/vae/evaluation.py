@@ -32,7 +32,8 @@ def bounds(model, images, seeds, samples, purpose="evaluation", index=0, copies=
     with torch.no_grad():
         for part, chunk in enumerate(chunks):
             x = chunk.expand(replicas, -1, -1)
-            shape = (len(chunk), layers * latents, "coupled", x.dtype)
+            kind = model.relaxation.noise_type(x.dtype)
+            shape = (len(chunk), layers * latents, "coupled", kind)
             draws = NoiseStream(
                 seeds, purpose, *shape, block=1, copies=copies, device=images.device
             )

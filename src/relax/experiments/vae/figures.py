@@ -51,6 +51,7 @@ def _scale(table, training, steps="iteration"):
         [
             f"{', '.join(sorted(table.dataset.unique()))}; {count(table.seed.nunique(), 'seed')}, "
             f"{most}{count(table.step.max(), steps)}, learning rate {rates}, "
+            f"{_latents(training)}"
             f"{' and '.join(sorted(table.noise.unique()))} noise",
             *filter(None, [left_out(training)]),
         ]
@@ -71,6 +72,12 @@ def _length(runs):
         return ""
     planned = f" of {runs.planned.max():,}" if len(_stopped(runs)) else ""
     return f"\n{runs.step.max():,}{planned} iterations"
+
+
+def _latents(training):
+    """What the latents are where they are no bits (the configuration tells readers), in words."""
+    told = sorted(training.latents.dropna().unique()) if "latents" in training else []
+    return "".join(f"{latents} categorical latents, " for latents in told)
 
 
 def _panels(table, stacked=1, row_height=2.6):
@@ -168,6 +175,8 @@ def fig3_vae_training(training):
 def _published(runs):
     """{estimator: its published curve, as far as these runs came}, where there are any."""
     curves = {}
+    if "latents" in runs:  # they are of bits
+        return curves
     for name in ordered(runs.estimator):
         problem = (problem_of(runs.dataset.iloc[0]), runs.model.iloc[0])
         curve = published_curve(*problem, name)

@@ -79,9 +79,10 @@ def encoder_estimate(estimator, surrogates, model, x, noise, direct=True):
         logits = model.encoders[layer](features)
         above = [noise.u for noise in noises[layer + 1 :]]
         cost = LayerCost(model, layer, below, logits, above, spent)
-        estimate = estimator.rule(surrogate, cost, logits, noises[layer], context)
+        drawn = noises[layer], context, model.relaxation
+        estimate = estimator.rule(surrogate, cost, logits, *drawn)
         if estimate.weights is not None or (direct and estimator.sampled):
-            estimate = estimate.plus(direct_gradient(logits, estimate))
+            estimate = estimate.plus(direct_gradient(logits, estimate, model.relaxation))
         if above:
             spent = first_of(cost.spend(estimate.sample), x)
         all_logits.append(logits)
@@ -90,14 +91,14 @@ def encoder_estimate(estimator, surrogates, model, x, noise, direct=True):
     return EncoderEstimate(all_logits, estimates)
 
 
-def direct_gradient(logits, estimate):
-    """∂f/∂logits at fixed b, through log q: the score, b - σ(logits), as a mean over the samples.
+def direct_gradient(logits, estimate, relaxation=BERNOULLI):
+    """∂f/∂logits at fixed b, through log q: the score, b - E[b], as a mean over the samples.
 
     Its expectation is zero; it is added because the published estimators carry it. Where the
     objective weighs the samples (`relax.estimators.bound`) it is not zero, and belongs there.
     """
     b, batch = estimate.sample, logits.shape[1]
-    score = BERNOULLI.score(widen(logits.detach(), b.shape[1]), b)
+    score = relaxation.score(widen(logits.detach(), b.shape[1]), b)
     if estimate.weights is not None:
         return by_sample(estimate.weights.unsqueeze(-1) * score, batch).sum(1)
     return score if b.shape[1] == batch else by_sample(score, batch).mean(1)

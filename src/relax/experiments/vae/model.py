@@ -1,4 +1,4 @@
-"""The discrete VAEs (draft 4.2): a chain of layers of Bernoulli latents between x and a prior.
+"""The discrete VAEs (draft 4.2): a chain of layers of discrete latents between x and a prior.
 
     q(b_1|x) q(b_2|b_1) ...        p(x|b_1) p(b_1|b_2) ... p(b_L), the top layer's prior learned
 
@@ -9,7 +9,9 @@ The cost is the negative single-sample ELBO in nats, with b_0 = x:
 
     f(b) = Σ_l [log q(b_l|b_{l-1}) - log p(b_{l-1}|b_l)] - log p(b_L)
 
-Log-probabilities of b under logits α are b α - softplus(α), and extend linearly to relaxed b.
+Log-probabilities of b under logits α are b α - softplus(α), and extend linearly to relaxed b. Where
+the latents are categorical variables, b is one-hot, outcomes of the first variable first, and they
+are b·α less the log of Σ e^α of each variable. Latents are Bernoulli in a chain of several layers.
 """
 
 import itertools
@@ -18,6 +20,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
+from relax.errors import ConfigError
 from relax.estimators.samples import widen
 from relax.experiments.vae.above import above
 from relax.experiments.vae.error import DeepError, LinearError
@@ -27,6 +30,7 @@ from relax.surrogates.closed_forms import Relaxed
 
 # Number of stochastic layers, and of deterministic layers in each map between them.
 MODELS = {"linear1": (1, 0), "linear2": (2, 0), "nonlinear": (1, 2)}
+CATEGORICAL_MODELS = [name for name, (stochastic, _) in MODELS.items() if stochastic == 1]
 
 
 class DiscreteVAE(nn.Module):
@@ -35,13 +39,24 @@ class DiscreteVAE(nn.Module):
     Args:
         name: "linear1", "linear2" or "nonlinear".
         pixel_mean: mean training image, [pixel], in [0, 1].
-        latents: number of latents in a stochastic layer, and of units in a deterministic one.
+        latents: number of latents in a stochastic layer (of categorical variables, variables x
+            outcomes), and of units in a deterministic one.
         generators: one random generator a replica.
+        relaxation: what the latents are: `BERNOULLI`, or a `Categorical` in `CATEGORICAL_MODELS`.
+
+    Raises:
+        ConfigError: this model has no such latents.
     """
 
-    def __init__(self, name, pixel_mean, latents, generators):
+    def __init__(self, name, pixel_mean, latents, generators, relaxation=BERNOULLI):
         super().__init__()
         stochastic, self.deterministic = MODELS[name]
+        self.relaxation = relaxation
+        if relaxation != BERNOULLI and name not in CATEGORICAL_MODELS:
+            raise ConfigError(
+                f"vae.models: '{name}' has no {relaxation.kind} latents; those that have: "
+                f"{', '.join(CATEGORICAL_MODELS)}"
+            )
         hidden = [latents] * self.deterministic
         widths = itertools.pairwise([len(pixel_mean), *[latents] * stochastic])
         pairs = list(widths)
@@ -93,7 +108,8 @@ class DiscreteVAE(nn.Module):
             logits: of q(b_1|x): encoded once, they serve many draws.
             noise: u, one tensor [replica, batch, latent] a stochastic layer.
         """
-        return LayerCost(self, 0, x, logits, noise[1:])(BERNOULLI.hard_sample(logits, noise[0]))
+        b = self.relaxation.hard_sample(logits, noise[0])
+        return LayerCost(self, 0, x, logits, noise[1:])(b)
 
 
 class LayerCost:
@@ -122,12 +138,13 @@ class LayerCost:
         self.noise, self.last = noise, (None, None)
         self.expected, self.passed = None, (None, None)
         self.factor = logits.detach()
-        normaliser = softplus(self.factor)
+        normaliser = model.relaxation.normaliser(self.factor)
         if noise:
             self.offset = -normaliser.sum(-1)
         else:
             self.factor = self.factor - model.prior_logits
-            self.offset = (softplus(model.prior_logits) - normaliser).sum(-1)
+            prior = model.relaxation.normaliser(model.prior_logits)
+            self.offset = (prior - normaliser).sum(-1)
 
     def __call__(self, b):
         """f(b), the layers above it hard: [replica, batch].

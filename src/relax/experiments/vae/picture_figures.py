@@ -49,9 +49,9 @@ def fig12_vae_pictures(pictures):
     labels = [REGISTRY[name].label for name in ordered(pictures.estimator)]
     seeds = " or ".join(f"{seed}" for seed in sorted(pictures.seed.unique()))
     parts = [*sorted(pictures.dataset.unique()), *labels, f"seed {seeds}"]
-    parts += [f"diverged: learning rate {rate:g}" for rate in gone]
+    note = "".join(f"\ndiverged: learning rate {rate:g}" for rate in gone)
     figure.supxlabel(
-        f"{', '.join(parts)}; black 0, white 1 (data: pixels; else: probabilities)",
+        f"{', '.join(parts)}; black 0, white 1 (data: pixels; else: probabilities){note}",
         fontsize=8,
         color="#444444",
     )

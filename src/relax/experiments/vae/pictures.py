@@ -6,17 +6,15 @@ import pandas as pd
 import torch
 
 from relax.experiments.vae.frozen import load_model, standing
-from relax.experiments.vae.model import DiscreteVAE
-from relax.experiments.vae.trainer import DTYPE
+from relax.experiments.vae.trainer import DTYPE, fresh_model
 from relax.numerics.replicas import parameter_generators
 from relax.numerics.streams import NoiseStream
-from relax.relaxations.bernoulli import BERNOULLI
 from relax.runs.tables import labelled
 
 
 def reconstruct(model, x, noise):
     """Pixel probabilities of p(x|b_1), b_1 ~ q(b_1|x): [replica, batch, pixel]."""
-    b = BERNOULLI.hard_sample(model.encode(0, x), noise)
+    b = model.relaxation.hard_sample(model.encode(0, x), noise)
     return torch.sigmoid(model.decode(0, b))
 
 
@@ -28,7 +26,8 @@ def sample(model, noise):
     """
     logits = model.prior_logits
     for layer, u in reversed(list(enumerate(noise))):
-        logits = model.decode(layer, BERNOULLI.hard_sample(logits.expand_as(u), u))
+        logits = logits.expand(*u.shape[:2], -1)
+        logits = model.decode(layer, model.relaxation.hard_sample(logits, u))
     return torch.sigmoid(logits)
 
 
@@ -59,12 +58,13 @@ def pictures(settings, images, path, count=10):
         return pd.DataFrame([labels | row | blank])
     seeds, (height, width) = settings.seeds, images.shape
     generators = parameter_generators(seeds)
-    model = DiscreteVAE(settings.model, images.mean.to(DTYPE), settings.latents, generators)
+    model = fresh_model(settings, images, generators)
     steps = load_model(model, path, places)["step"]
-    layers, latents = len(model.encoders), settings.latents
+    layers, logits = len(model.encoders), settings.width
     x = images.test[:count].expand(len(seeds), -1, -1)
+    kind = settings.relaxation.noise_type(DTYPE)
     noise = NoiseStream(
-        seeds, "pictures", x.shape[1], (layers + 1) * latents, "coupled", DTYPE, block=1
+        seeds, "pictures", x.shape[1], (layers + 1) * logits, "coupled", kind, block=1
     )
     first, *rest = noise(0).u.chunk(layers + 1, -1)
     with torch.no_grad():

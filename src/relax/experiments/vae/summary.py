@@ -37,8 +37,9 @@ def summarise(training, best):
     seeds that get there; seeds_to_rebar: how many do; published_epochs_to_rebar: infinite where
     the published run never does; of packed runs planned: the steps that they were to have. runs,
     diverged: how many runs there are of all learning rates and seeds, and how many of them
-    diverged; the other columns are of those that did not. Empty where there is nothing: no
-    published number, no REBAR, no run that did not diverge.
+    diverged; the other columns are of those that did not. latents, of categorical ones only:
+    variables x outcomes. Empty where there is nothing: no published number (there is none of
+    categorical latents), no REBAR, no run that did not diverge.
 
     Raises:
         NonFiniteError: every run diverged.
@@ -74,6 +75,9 @@ def summarise(training, best):
     epochs = epochs.agg(epochs_to_rebar=("epochs", "mean"), seeds_to_rebar=("epochs", "count"))
     epochs = epochs.reset_index()
     rows = rows.merge(kept, on=keys, how="left").merge(fates, on=PROBLEM, how="right")
+    if "latents" in training:
+        kinds = training.groupby(PROBLEM, as_index=False).latents.first()
+        rows = rows.merge(kinds, on=PROBLEM, how="left")
     rows["published_train_elbo"] = _published(rows, TRAIN_ELBO)
     rows["published_valid_bound"] = _published(rows, VALID_BOUND)
     rows = rows.merge(epochs, on=PROBLEM, how="left")
@@ -96,6 +100,7 @@ def _fates(training):
 
 
 def _published(rows, numbers):
+    numbers = {} if "latents" in rows else numbers  # they are of bits
     problems = zip(*(rows[key] for key in PROBLEM), strict=True)
     return [published_of(numbers, problem) for problem in problems]
 
@@ -125,6 +130,8 @@ def for_people(table):
 
 def _scale(row):
     parts = []
+    if hasattr(row, "latents") and not pd.isna(row.latents):
+        parts.append(f"{row.latents} categorical latents")
     if not pd.isna(row.seeds):
         parts.append(f"{count(int(row.seeds), 'seed')}, {_steps(row)}")
     if getattr(row, "diverged", 0):  # tables from before this was noted have none

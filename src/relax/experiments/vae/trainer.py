@@ -17,6 +17,8 @@ from relax.numerics.finite import Divergence
 from relax.numerics.optimizers import adam
 from relax.numerics.replicas import parameter_generators
 from relax.numerics.streams import Noise, NoiseStream, generator
+from relax.relaxations.bernoulli import BERNOULLI
+from relax.relaxations.categorical import Categorical
 from relax.runs.settings import collect
 from relax.surrogates.base import SurrogateSpec
 
@@ -37,6 +39,7 @@ class VAESettings:
     steps: int = 20_000
     batch: int = 24
     latents: int = 200
+    outcomes: int | None = None  # of a categorical variable; None: the latents are bits
     noise: str = "coupled"
     direct_gradient: bool = True
     adam_beta2: float = 0.99999
@@ -73,6 +76,16 @@ class VAESettings:
         return len(self.learning_rates)
 
     @property
+    def relaxation(self):
+        """What the latents of a stochastic layer are."""
+        return BERNOULLI if self.outcomes is None else Categorical(self.latents, self.outcomes)
+
+    @property
+    def width(self):
+        """How many logits a stochastic layer has."""
+        return self.latents * (self.outcomes or 1)
+
+    @property
     def replicas(self):
         """The seed of each replica: all seeds for the first learning rate, for the second, ..."""
         return list(self.seeds) * self.copies
@@ -85,7 +98,8 @@ class VAESettings:
     def spec_of(self, name, **changed):
         """Of the surrogate's settings those that this estimator declares, in all that it does."""
         declared = {key: getattr(self.spec, key) for key in REGISTRY[name].reads}
-        return replace(DEFAULT_SPEC, **declared | changed, latents=self.latents)
+        shape = {"latents": self.width, "relaxation": self.relaxation}
+        return replace(DEFAULT_SPEC, **declared | changed, **shape)
 
     def noise_stream(self, purpose, device="cpu", estimator=None):
         """The noise of every step's minibatch, that of all stochastic layers in one.
@@ -95,8 +109,15 @@ class VAESettings:
         """
         name, (layers, _) = estimator or self.estimator, MODELS[self.model]
         rows = load_estimator(name).samples(self.spec_of(name)) * self.batch
-        shape = (rows, layers * self.latents, self.noise, DTYPE)
+        kind = self.relaxation.noise_type(DTYPE)
+        shape = (rows, layers * self.width, self.noise, kind)
         return NoiseStream(self.seeds, purpose, *shape, copies=self.copies, device=device)
+
+
+def fresh_model(settings, images, generators):
+    """A `DiscreteVAE` as these settings have it, for these images."""
+    shape = images.mean.to(DTYPE), settings.width, generators, settings.relaxation
+    return DiscreteVAE(settings.model, *shape)
 
 
 def build(settings, images, name=None, **changed):
@@ -108,13 +129,13 @@ def build(settings, images, name=None, **changed):
         changed: fields of the `SurrogateSpec` to set, whatever the settings say.
     """
     generators = parameter_generators(settings.replicas)
-    model = DiscreteVAE(settings.model, images.mean.to(DTYPE), settings.latents, generators)
+    model = fresh_model(settings, images, generators)
     name = name or settings.estimator
     estimator = load_estimator(name)
     spec = settings.spec_of(name, **changed)
     surrogates = nn.ModuleList(
         estimator.surrogate(
-            replace(spec, context=images.train.shape[1] + layer * settings.latents), generators
+            replace(spec, context=images.train.shape[1] + layer * settings.width), generators
         )
         for layer in range(len(model.encoders))
     )

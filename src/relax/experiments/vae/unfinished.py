@@ -3,8 +3,7 @@
 import torch
 
 from relax.errors import DataError
-from relax.experiments.vae.model import DiscreteVAE
-from relax.experiments.vae.trainer import DTYPE
+from relax.experiments.vae.trainer import fresh_model
 from relax.experiments.vae.training import score, stacked, without_diverged
 from relax.numerics.finite import NEVER
 from relax.numerics.replicas import parameter_generators
@@ -44,8 +43,7 @@ def tables_so_far(settings, state, images=None):
     best, _, step = history["best"]
     if images is not None:
         generators = parameter_generators(settings.replicas)
-        mean = images.mean.to(DTYPE)
-        model = DiscreteVAE(settings.model, mean, settings.latents, generators)
+        model = fresh_model(settings, images, generators)
         model.load_state_dict(best)
         scores = score(settings, model, images, step.cpu(), per_epoch)
         scores = without_diverged(scores, diverged).drop(columns="block")
