@@ -18,6 +18,7 @@ from relax.experiments.archive import rates_summary, summary
 from relax.experiments.archive.__main__ import main
 from relax.experiments.archive.pack import COLUMNS, pack, write_packed
 from relax.experiments.archive.stack import read_packed, stack
+from relax.experiments.vae import published_summary
 from relax.experiments.vae import training as vae_training
 from relax.experiments.vae.claims import better_elbo
 from relax.presentation.judge import FOR, NOT_TESTED
@@ -313,3 +314,18 @@ def test_the_table_of_rates():
     assert np.isnan(found["concrete", 0.001, "rates"].published_train_elbo)
     deep = "surrogate.hidden: [200, 200, 200, 200]"
     assert deep in found["relax", 0.001, "deep_phi"].settings
+
+
+def test_the_page_shows_the_shipped_runs():
+    """Its tables are what comes of archive/ and config/archive.yaml, every digit."""
+    config = yaml.safe_load((ROOT / "config" / "archive.yaml").read_text(encoding="utf-8"))
+    runs, tried = ([SHIPPED / n for n in config["archive"][key]] for key in ("runs", "tried"))
+    made = stack(runs, tried)
+    tables = {
+        "runs": summary.summarise(made["jobs"], made["training"], made.get("best")),
+        "learning_rates": rates_summary.summarise(made["tried"]),
+        "published": published_summary.summarise(made["training"]),
+    }
+    for name, table in tables.items():
+        shown = pd.read_csv(ROOT / "docs" / "tables" / "archive" / f"{name}.csv")
+        pd.testing.assert_frame_equal(as_read(table), shown, check_dtype=False)
