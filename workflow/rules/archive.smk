@@ -73,9 +73,7 @@ if PACKED:
     TABLES_MADE = [*from_packed(TABLES_MADE), rules.table_runs.output]
     RESULTS_MADE = [UNPACKED, unpacked("jobs"), unpacked("tried")]
     CLAIMS = {
-        name: {
-            key: tables for key, tables in own.items() if {*tables} <= {*UNPACKED}
-        }
+        name: {key: tables for key, tables in own.items() if packed(tables)}
         for name, own in CLAIMS.items()
     }
     CLAIMS = {name: own for name, own in CLAIMS.items() if own}

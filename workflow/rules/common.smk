@@ -149,14 +149,18 @@ def unpacked(name):
 UNPACKED = [unpacked(name) for name in sorted(PACKED_TABLES)]
 
 
+def packed(files):
+    """Whether these are packed tables and nothing else."""
+    files = [files] if isinstance(files, str) else [*map(str, files)]
+    return bool(files) and {*files} <= {*UNPACKED}
+
+
 def from_packed(made):
     """Of outputs of figures' and tables' rules, those that read packed tables and nothing else."""
-    readers = {str(rule.output[0]): rule for rule in workflow.rules if rule.output}
-    return [
-        output
-        for output in made
-        if {*map(str, readers[str(output[0])].input)} <= {*UNPACKED}
-    ]
+    readers = {
+        str(rule.output[0]): rule.input for rule in workflow.rules if rule.output
+    }
+    return [output for output in made if packed(readers[str(output[0])])]
 
 
 def vae_tables(name, estimators):
