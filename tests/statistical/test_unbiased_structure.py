@@ -23,7 +23,7 @@ from relax.surrogates.base import SurrogateSpec
 
 FALSE_ALARM_RATE = 1e-3
 NODES, ESTIMATES, SAMPLES = 4, 12_000, 4
-PROTEINS = [3, 4, 2, 0]  # some of these are joined in the best graph and some are not
+PROTEINS = [0, 1, 5, 6]  # two pairs that have much in common, with f far from linear
 CASES = [
     *((name, "edges") for name in ("reinforce", "rloo", "arms", "relax", "rebar")),
     *((name, "ordering") for name in ("reinforce", "rloo", "relax", "rebar")),
@@ -57,6 +57,10 @@ def scores(name, kind, temperature=0.5):
         relaxation=latents.relaxation,
     )
     surrogate = estimator.surrogate(spec, parameter_generators([0]))
+    if name == "relax":  # a network no larger than f has the power to see a bias
+        with torch.no_grad():
+            for parameter in surrogate.layers[-1].parameters():
+                parameter.mul_(0.3)
     rows = ESTIMATES * estimator.samples(spec)
     noise = Noise(uniform_noise([0], "noise", 0, (rows, latents.latents)))
     with torch.no_grad():

@@ -213,7 +213,7 @@ KNOWN = {"data": ["edges", "ordering"], "random4": ["edges"]}
 
 
 def settings(name, seeds=range(2), problems=KNOWN, **more):
-    chosen = {"evaluations": 400, "measurements": 4, "spec": SPEC} | more
+    chosen = {"evaluations": 400, "random_evaluations": 400, "measurements": 4, "spec": SPEC} | more
     return StructureSettings(estimator=name, seeds=seeds, problems=problems, **chosen)
 
 
@@ -243,7 +243,8 @@ def test_a_seed_does_not_depend_on_its_company(known, name):
 def test_training_comes_near_the_optimum(known):
     """RLOO on four nodes, for 500 steps: within a twentieth; REINFORCE with one sample starts."""
     found = train_all(
-        settings("rloo", problems={"random4": ["edges", "ordering"]}, evaluations=4000), known
+        settings("rloo", problems={"random4": ["edges", "ordering"]}, random_evaluations=4000),
+        known,
     )
     rows = found["training"]
     optimum = known[(known.problem == "random4") & (known.graph == "best")].score.iloc[0]

@@ -65,6 +65,7 @@ rule train_structure:
         start=STRUCTURE["start"],
         acyclicity=STRUCTURE["acyclicity"],
         evaluations=STRUCTURE["evaluations"],
+        random_evaluations=STRUCTURE["random"]["evaluations"],
         evaluations_per_step=STRUCTURE["evaluations_per_step"],
         learning_rate=STRUCTURE["learning_rate"],
         learning=learned_with(

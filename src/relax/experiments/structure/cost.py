@@ -96,54 +96,47 @@ class SoftCost(TableCost):
         return f + self.weight * self.cycles(graph) if self.weight else f
 
 
-class _Shares(Function):
-    """e = P⁻¹ R_i of each node i, [..., child, node], for masks [..., child, parent]; P see below.
-
-    With the ridge regression's coefficients β = (R + D)⁻¹ R_i, e_k is what the residual x_i - βᵀx
-    has in common with x_k, and β_k more: β_k = m_k e_k. Hence P = I + (R - I) M. As m_i = 0, e_i is
-    the variance itself. Of Σ w·e the derivative in m is -e ⊙ (R - I) P⁻ᵀ w.
-    """
-
-    @staticmethod
-    def forward(ctx, mask, correlation):
-        e = _solve(_system(mask, correlation), correlation.expand_as(mask))
-        ctx.save_for_backward(mask, correlation, e)
-        return e
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, weight):
-        mask, correlation, e = ctx.saved_tensors
-        back = _solve(_system(mask, correlation).mT, weight)
-        return (back - back @ correlation) * e, None
-
-
 class _Variances(Function):
     """Var_m(x_i), [..., child], of masks [..., child, parent]; twice differentiable in them.
 
-    ∂Var/∂m_k = βᵀ ∂D/∂m_k β = -β_k²/m_k² = -e_k².
+    With the ridge regression's coefficients β = (R + D)⁻¹ R_i, e_k is what the residual x_i - βᵀx
+    has in common with x_k, and β_k more: β_k = m_k e_k. Hence e = P⁻¹ R_i, P = I + (R - I) M. As
+    m_i = 0, e_i is the variance itself, and ∂Var/∂m_k = βᵀ ∂D/∂m_k β = -β_k²/m_k² = -e_k².
     """
 
     @staticmethod
     def forward(ctx, mask, correlation):
-        e = _Shares.apply(mask, correlation)
-        ctx.save_for_backward(mask, correlation, e)
+        identity = torch.eye(len(correlation), dtype=mask.dtype)
+        system = identity + (correlation - identity) * mask.unsqueeze(-2)  # P, one for each child
+        factors = torch.linalg.lu_factor_ex(system)[:2]
+        e = _solve(factors, correlation.expand_as(mask))
+        ctx.save_for_backward(mask, correlation, e, *factors)
         return e.diagonal(dim1=-2, dim2=-1).clone()
 
     @staticmethod
     def backward(ctx, weight):
-        mask, correlation, e = ctx.saved_tensors
+        mask, correlation, e, *factors = ctx.saved_tensors
         if torch.is_grad_enabled():  # the gradient is to be differentiated
-            e = _Shares.apply(mask, correlation)
+            e = _Shares.apply(mask, correlation, e, *factors)
         others = 1 - torch.eye(len(correlation), dtype=mask.dtype)
         return -weight.unsqueeze(-1) * e.square() * others, None
 
 
-def _system(mask, correlation):
-    """P, [..., child, node, node]."""
-    identity = torch.eye(len(correlation), dtype=mask.dtype)
-    return identity + (correlation - identity) * mask.unsqueeze(-2)
+class _Shares(Function):
+    """e, which is known, with its derivative in the masks: of Σ w·e it is -e ⊙ (R - I) P⁻ᵀ w."""
+
+    @staticmethod
+    def forward(ctx, mask, correlation, e, *factors):
+        ctx.save_for_backward(correlation, e, *factors)
+        return e.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, weight):
+        correlation, e, *factors = ctx.saved_tensors
+        back = _solve(factors, weight, adjoint=True)
+        return (back - back @ correlation) * e, None, None, None, None
 
 
-def _solve(system, right):
-    return torch.linalg.solve_ex(system, right.unsqueeze(-1))[0].squeeze(-1)
+def _solve(factors, right, adjoint=False):
+    return torch.linalg.lu_solve(*factors, right.unsqueeze(-1), adjoint=adjoint).squeeze(-1)

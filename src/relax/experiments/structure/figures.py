@@ -50,7 +50,7 @@ def fig17_structure(training, graphs, variance):
         row[0].xaxis.set_major_formatter("{x:,.0f}")
         row[0].locator_params(axis="x", nbins=5)
         row[1].set(
-            xlabel="common parameters, from the start to the best graph",
+            xlabel="way from the start (0) to the best graph (1)",
             ylabel="variance of a step's gradient",
             title=f"variance: {WORDS[kind]}",
             yscale="log",

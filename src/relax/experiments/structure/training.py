@@ -13,7 +13,7 @@ from relax.estimators.registry import REGISTRY, calls, load_estimator
 from relax.experiments.structure import graphs
 from relax.experiments.structure.cost import SoftCost, TableCost
 from relax.experiments.structure.latents import LATENTS
-from relax.experiments.structure.problem import graph_of, load_problem
+from relax.experiments.structure.problem import DATA, graph_of, load_problem
 from relax.numerics.finite import check_finite
 from relax.numerics.optimizers import adam
 from relax.numerics.replicas import parameter_generators
@@ -37,10 +37,11 @@ class StructureSettings:
     file: str | None = None
     transform: str = "log"
     start: float = 0.1
-    acyclicity: float = 2.0
-    evaluations: int = 16_000
+    acyclicity: float = 1.0
+    evaluations: int = 20_000
+    random_evaluations: int = 8000
     evaluations_per_step: int = 8
-    learning_rate: float = 0.05
+    learning_rate: float = 0.1
     surrogate_learning_rate: float = 0.01
     noise: str = "coupled"
     measurements: int = 20
@@ -93,7 +94,8 @@ class Run:
                 f"structure.evaluations_per_step: an estimate of '{settings.estimator}' takes "
                 f"{self.calls.evaluations} evaluations; got {settings.evaluations_per_step}"
             )
-        self.steps = max(1, settings.evaluations // (self.batch * self.calls.evaluations))
+        budget = settings.evaluations if problem.name == DATA else settings.random_evaluations
+        self.steps = max(1, budget // (self.batch * self.calls.evaluations))
         self.title = f"structure {problem.name} {kind} {settings.estimator}"
 
     def surrogate(self):
