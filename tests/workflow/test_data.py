@@ -31,7 +31,7 @@ def declaration(source, content):
 def settings(sets, **changes):
     """The tiny preset on these data sets, with one estimator."""
     chosen = {"vae.datasets": list(sets), "vae.estimators": ["rebar"], "data.sets": deepcopy(sets)}
-    return {"preset": "own"} | chosen | changes
+    return {"preset": "theirs"} | chosen | changes
 
 
 @pytest.fixture(scope="module")
@@ -56,27 +56,27 @@ def test_data_sets_of_ones_own_are_trained_on(project):
     project, _, output = project
     expected = ["download_data", "prepare_data", "train_vae rebar"] * 2
     assert names(read_jobs(output)) == sorted([*expected, "figure_3", "table_vae"])
-    table = pd.read_csv(project.path / "results/own/tables/vae.csv")
+    table = pd.read_csv(project.path / "results/theirs/tables/vae.csv")
     assert list(table.dataset) == ["letters", "shapes"]
     assert np.isfinite(table.best_valid_elbo).all()
     for name in ("letters", "shapes"):
-        with np.load(project.path / f"results/own/data/{name}.npz") as file:
+        with np.load(project.path / f"results/theirs/data/{name}.npz") as file:
             assert [len(file[split]) for split in ("train", "valid", "test")] == [45, 15, 20]
-    svg = (project.path / "figures/own/fig3_vae_training.svg").read_text(encoding="utf-8")
+    svg = (project.path / "figures/theirs/fig3_vae_training.svg").read_text(encoding="utf-8")
     assert "letters, shapes; 2 seeds" in svg
 
 
 def test_a_download_says_what_it_did(project):
     """The failed attempt, the address and the amount are in the log; no part is left behind."""
     project, _, _ = project
-    log = project.path / "results/own/logs/data/shapes/images.npz.log"
+    log = project.path / "results/theirs/logs/data/shapes/images.npz.log"
     text = log.read_text(encoding="utf-8")
     assert "images.npz: attempt 1 of 4 failed: the server answers 500 Internal Server" in text
     assert "images.npz: 0.01 of 0.01 MB" in text
     assert text.endswith("done\n")
     made = sorted(p.name for p in (project.path / "resources").rglob("*") if p.is_file())
     assert made == ["images.npz"] * 2
-    assert (project.path / "results/own/benchmarks/data/shapes/images.npz.tsv").is_file()
+    assert (project.path / "results/theirs/benchmarks/data/shapes/images.npz.tsv").is_file()
 
 
 def test_what_is_downloaded_serves_every_preset(project, tmp_path):
@@ -99,7 +99,7 @@ def test_a_failed_download_keeps_the_good_copy(project, tmp_path):
     """A pin that fits nothing: one message a try, no traceback; then as before with the old pin."""
     project, sets, _ = project
     copy = project.copied(tmp_path / "copy")
-    target = "results/own/data/letters.npz"
+    target = "results/theirs/data/letters.npz"
     kept = [copy.path / "resources/letters/images.npz", copy.path / target]
     before = [path.read_bytes() for path in kept]
     wrong = {"data.sets.letters.files": {"images.npz": {"path": "remote.npz", "sha256": "0" * 64}}}
@@ -122,7 +122,7 @@ def test_a_failed_download_keeps_the_good_copy(project, tmp_path):
 def test_a_file_that_cannot_be_had_is_named_with_what_to_do(project, tmp_path):
     """Its address and the answer; and nothing is left."""
     project, sets, _ = project
-    target = "results/own/data/nowhere.npz"
+    target = "results/theirs/data/nowhere.npz"
     with serving(Answer(status=404)) as server:
         nowhere = declaration({"url": server.url("images.npz")}, b"")
         config = write_config(tmp_path, settings(sets | {"nowhere": nowhere}))
@@ -144,7 +144,7 @@ def test_bad_images_are_named_by_the_pipeline(project, tmp_path):
     np.savez(path, images=np.full((60, 12), 255), test=np.zeros((20, 12)))
     bad = declaration({"path": str(path)}, path.read_bytes())
     config = write_config(tmp_path, settings(sets | {"bad": bad}))
-    target = "results/own/data/bad.npz"
+    target = "results/theirs/data/bad.npz"
     run = project.snakemake(target, "--cores", "1", config=config)
     assert run.returncode != 0
     said = "error: resources/bad/images.npz: 'images' has values outside [0, 1]: from 255 to 255"

@@ -113,8 +113,10 @@ def path_of(module):
 
 @cache
 def _own_imports(module):
-    names = imported_by(path_of(module), module)
-    return [n for n in names if n.startswith("relax.") and path_of(n)] + ["relax"]
+    parts = module.split(".")
+    parents = [".".join(parts[:end]) for end in range(1, len(parts))]
+    names = [*imported_by(path_of(module), module), *parents]
+    return [n for n in names if n.split(".")[0] == "relax" and path_of(n)]
 
 
 def _tree(path):
