@@ -14,6 +14,10 @@ Columns of `bench.csv`, a row a model (or "toy", or "front door"), estimator and
 - to_unstacked: time over that of the same formulas without the replica axis (`unstacked.py`).
 - to_inner: time of a step through `relax.Expectation` over that by inner functions
   (`front_door.py`).
+- compiled_per_second, compiled_speed_up, compiled_to_floor: updates a second of the compiled step
+  (`vae.compile`), the plain step's time over its own, and its own over the floor.
+- jax_per_second, compiled_over_jax: updates a second of the peer in JAX (`jax_peer.py`), and its
+  time over the compiled step's; empty where `JAX_PYTHON` names no environment with JAX.
 - memory_mib, peak_memory_mib: what a training adds to a process that has all code loaded, and the
   whole process's peak, interpreter and torch included (`memory.py`).
 - core_share: how much of a core the process had while the VAEs were timed; less than about 1 means
@@ -22,16 +26,17 @@ Columns of `bench.csv`, a row a model (or "toy", or "front door"), estimator and
 """
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 import torch
 from cases import BATCH, ESTIMATORS, LATENTS, MODELS, PIXELS, use_one_thread
 from front_door import front_door
+from jax_contestant import python
 from memory import memory
 from report import markdown
 from toy_speed import REPLICAS, toy_speed
-from vae_speed import vae_speed
+from vae_speed import COMPILED, vae_speed
 
 from relax.files import placed_whole
 from relax.runs.machine import machine
@@ -50,15 +55,18 @@ class Scale:
     toy_repeats: int
     toy_steps: int
     replicas: tuple[int, ...] = REPLICAS
+    # By model, the estimators whose step is compiled as well.
+    compiled: dict = field(default_factory=lambda: dict.fromkeys(MODELS, COMPILED))
 
 
 FULL = Scale(5, 4, 0.2, 6000, len(MODELS) * len(ESTIMATORS), toy_repeats=3, toy_steps=1000)
-QUICK = Scale(1, 1, 0.005, 240, 1, toy_repeats=1, toy_steps=100, replicas=(1, 10))
+QUICK = Scale(1, 1, 0.005, 240, 1, 1, 100, (1, 10), compiled={"linear1": ("reinforce",)})
 
 
 def measure(scale):
     """The whole table."""
-    vae = vae_speed(scale.repeats, scale.rounds, scale.seconds, scale.images)
+    how = (scale.repeats, scale.rounds, scale.seconds, scale.images)
+    vae = vae_speed(*how, scale.compiled, python())
     print("memory", flush=True)
     few = vae.head(scale.memories)
     found = [memory(*pair) for pair in zip(few.model, few.estimator, strict=True)]

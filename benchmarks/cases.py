@@ -84,10 +84,10 @@ class Training:
         self.done += steps
 
 
-def package_training(model, estimator, images, **changed):
-    """The package's own `Training`."""
+def package_training(model, estimator, images, compiled=False, **changed):
+    """The package's own `Training`, by the plain step or the compiled one."""
     run = settings(model, estimator, **changed)
-    trainer = Trainer(run, images)
+    trainer = Trainer(run, images, compiled=compiled)
     training = Training(run, images, lambda step, x, noise: trainer.step(step + 1, x, noise))
     training.trainer = trainer
     return training

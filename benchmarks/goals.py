@@ -21,7 +21,8 @@ class Goal(NamedTuple):
     replicas: int = 1
 
 
-REINFORCE, FLOOR, PLAIN, AXIS = "to_reinforce", "to_floor", "speed_up", "to_unstacked"
+REINFORCE, PLAIN, AXIS = "to_reinforce", "speed_up", "to_unstacked"
+FLOOR, JAX = "compiled_to_floor", "compiled_over_jax"
 INNER = "to_inner"
 SINGLE = "to_single"  # made here: seed-steps a second over those of one seed
 MODELS = ("linear1", "linear2", "nonlinear")
@@ -33,8 +34,16 @@ GOALS = (
     Goal("REBAR on linear2, speed over plain PyTorch's", "linear2", "rebar", PLAIN, 2.5, True),
     Goal("REBAR on nonlinear, speed over plain PyTorch's", "nonlinear", "rebar", PLAIN, 2.5, True),
     *(
-        Goal(f"RELAX on {model}, time over its matrix products'", model, "relax", FLOOR, 2, False)
-        for model in MODELS
+        Goal(f"RELAX on {m}, compiled, time over its matrix products'", m, "relax", FLOOR, 2, False)
+        for m in MODELS
+    ),
+    *(
+        Goal(f"{name} on linear1, compiled, speed over JAX's", *at, JAX, bound, True)
+        for name, *at, bound in (
+            ("REINFORCE", "linear1", "reinforce", 1),
+            ("REBAR", "linear1", "rebar", 1),
+            ("RELAX", "linear1", "relax", 1.2),
+        )
     ),
     Goal("toy, RELAX, speed of 1000 seeds over one's", "toy", "relax", SINGLE, 200, True, 1000),
     *(

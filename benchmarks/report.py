@@ -1,5 +1,6 @@
 """The benchmarks' table for people."""
 
+import pandas as pd
 from goals import judged
 
 from relax.presentation.common import rounded
@@ -17,6 +18,16 @@ VAE_COLUMNS = {
     "memory_mib": "memory, MiB",
     "peak_memory_mib": "process, MiB",
 }
+COMPILED_COLUMNS = {
+    "model": "model",
+    "estimator": "estimator",
+    "per_second": "plain, it/s",
+    "compiled_per_second": "compiled, it/s",
+    "compiled_speed_up": "speed-up",
+    "compiled_to_floor": "time / floor",
+    "jax_per_second": "JAX, it/s",
+    "compiled_over_jax": "speed over JAX's",
+}
 TOY_COLUMNS = {
     "estimator": "estimator",
     "replicas": "replicas",
@@ -33,8 +44,8 @@ QUICK = "A quick run: it shows that the benchmarks work, and its numbers mean no
 
 
 def whole(values):
-    """Rates as whole numbers, with commas."""
-    return values.map("{:,.0f}".format)
+    """Rates as whole numbers, with commas; nothing where nothing was measured."""
+    return values.map(lambda value: "" if pd.isna(value) else f"{value:,.0f}")
 
 
 def as_text(rows, columns):
@@ -43,6 +54,8 @@ def as_text(rows, columns):
         range=whole(rows.low) + " to " + whole(rows.high),
         per_second=whole(rows.per_second),
         reference_per_second=whole(rows.reference_per_second),
+        compiled_per_second=whole(rows.compiled_per_second),
+        jax_per_second=whole(rows.jax_per_second),
     )
     shown = rounded(rows[list(columns)].rename(columns=columns), digits=3)
     return shown.to_markdown(index=False, disable_numparse=True)
@@ -67,6 +80,8 @@ def markdown(table, quick):
         "it; the range is that of the repeats' medians. Memory is what a training adds, process "
         "the peak with the interpreter and torch in it.",
         as_text(vae, VAE_COLUMNS),
+        "The compiled step (vae.compile), beside the plain one and a peer in JAX:",
+        as_text(vae[vae.compiled_per_second.notna()], COMPILED_COLUMNS),
         f"The toy at t = 0.499, {table[is_toy].iloc[0].noise} noise:",
         as_text(table[is_toy], TOY_COLUMNS),
         "A VAE of `linear1`'s size in plain torch, through `relax.Expectation`:",

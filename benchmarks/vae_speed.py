@@ -3,6 +3,8 @@
 import pandas as pd
 from cases import BATCH, ESTIMATORS, MODELS, Training, package_training, settings, synthetic_images
 from floor import Floor
+from jax_contestant import ESTIMATORS as OF_JAX
+from jax_contestant import JaxPeer
 from matching import start_alike
 from reference import Reference
 from timing import CoreShare, rate, ratio, slice_steps, timed_rounds
@@ -11,8 +13,8 @@ from unstacked import Unstacked
 from relax.experiments.vae.trainer import Trainer
 from relax.numerics.streams import Noise
 
-# What is timed without the replica axis as well, on linear1.
-UNSTACKED = ("reinforce", "rebar", "relax")
+# What is timed without the replica axis as well, on linear1; and compiled, on every model.
+UNSTACKED = COMPILED = ("reinforce", "rebar", "relax")
 
 
 def reference_training(model, estimator, images):
@@ -34,11 +36,20 @@ def unstacked_training(estimator, images):
     return Training(run, images, update)
 
 
-def contestants(model, images):
-    """What is timed side by side: by (kind, estimator), a function of a number of steps."""
+def contestants(model, images, compiled=COMPILED, jax=None):
+    """What is timed side by side: by (kind, estimator), a function of a number of steps.
+
+    Args:
+        compiled: estimators whose step is compiled as well.
+        jax: an interpreter that has JAX, for the peer on linear1; or None.
+    """
     found = {}
     for estimator in ESTIMATORS:
         found["package", estimator] = package_training(model, estimator, images)
+        if estimator in compiled:
+            found["compiled", estimator] = package_training(model, estimator, images, True)
+        if model == "linear1" and estimator in OF_JAX and jax:
+            found["jax", estimator] = JaxPeer(jax, estimator)
         if model == "linear1" and estimator in UNSTACKED:
             found["unstacked", estimator] = unstacked_training(estimator, images)
         found["floor", estimator] = Floor(model, estimator, BATCH)
@@ -46,7 +57,7 @@ def contestants(model, images):
     return found
 
 
-def time_models(repeats, rounds, seconds, images):
+def time_models(repeats, rounds, seconds, images, compiled=None, jax=None):
     """Seconds a step by model: tables with a row a round, and a column a contestant.
 
     The models take turns, so that the repeats of each are minutes apart.
@@ -55,8 +66,11 @@ def time_models(repeats, rounds, seconds, images):
         repeats: times that each model has its turn.
         rounds: of each turn.
         seconds: about how long a slice takes.
+        compiled: by model, the estimators whose step is compiled as well; None: `COMPILED`.
+        jax: as in `contestants`.
     """
-    runs = {model: contestants(model, images) for model in MODELS}
+    compiled = dict.fromkeys(MODELS, COMPILED) if compiled is None else compiled
+    runs = {model: contestants(model, images, compiled.get(model, ()), jax) for model in MODELS}
     steps = {
         model: {name: slice_steps(run, seconds) for name, run in those.items()}
         for model, those in runs.items()
@@ -66,6 +80,9 @@ def time_models(repeats, rounds, seconds, images):
         for model in MODELS:
             print(f"repeat {repeat + 1} of {repeats}: {model}", flush=True)
             turns[model].append(timed_rounds(runs[model], steps[model], rounds))
+    for run in (run for those in runs.values() for run in those.values()):
+        if hasattr(run, "close"):
+            run.close()
     return {model: pd.concat(tables, ignore_index=True) for model, tables in turns.items()}
 
 
@@ -83,17 +100,33 @@ def vae_table(times, repeats):
             row["to_floor"] = ratio(own, seconds["floor", estimator])
             row["reference_per_second"], _, _ = rate(reference, repeats)
             row["speed_up"] = ratio(reference, own)
-            if ("unstacked", estimator) in seconds:
-                row["to_unstacked"] = ratio(own, seconds["unstacked", estimator])
-            else:
-                row["to_unstacked"] = float("nan")
+            row |= beside(seconds, estimator, repeats)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def vae_speed(repeats, rounds, seconds, image_count):
+def beside(seconds, estimator, repeats):
+    """The columns of what is timed for some rows only; NaN in the others."""
+    own, nothing = seconds["package", estimator], float("nan")
+    found = {kind: seconds.get((kind, estimator)) for kind in ("compiled", "jax", "unstacked")}
+    program, jax = found["compiled"], found["jax"]
+
+    def over(above, below):
+        return nothing if above is None or below is None else ratio(above, below)
+
+    return {
+        "to_unstacked": over(own, found["unstacked"]),
+        "compiled_per_second": nothing if program is None else rate(program, repeats)[0],
+        "compiled_speed_up": over(own, program),
+        "compiled_to_floor": over(program, seconds["floor", estimator]),
+        "jax_per_second": nothing if jax is None else rate(jax, repeats)[0],
+        "compiled_over_jax": over(jax, program),
+    }
+
+
+def vae_speed(repeats, rounds, seconds, image_count, compiled=None, jax=None):
     """`vae_table` of a new measurement."""
     images = synthetic_images(image_count)
     with CoreShare() as core:
-        times = time_models(repeats, rounds, seconds, images)
+        times = time_models(repeats, rounds, seconds, images, compiled, jax)
     return vae_table(times, repeats).assign(core_share=core.share)

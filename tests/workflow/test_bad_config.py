@@ -57,6 +57,7 @@ MISTAKES = [
     ("device: gpu", "device: must be one of auto, cpu, cuda; got 'gpu'"),
     ("vae.learning_rates_per_job: 0", "vae.learning_rates_per_job: must be 1 or more; got 0"),
     ("vae.save_every: -1", "vae.save_every: must be 0 or more; got -1"),
+    ("vae.compile: true", "vae.compile: must be one of auto, always, never; got True"),
     ("vae.bound_samples: 0", "vae.bound_samples: must be 1 or more; got 0"),
     ("toy.steps: many", "toy.steps: must be a whole number; got 'many'"),
     ("toy.steps: 10.5", "toy.steps: must be a whole number; got 10.5"),

@@ -90,6 +90,7 @@ EDITED_KEYS = {
     "data.mirror": ("elsewhere", []),
     "vae.save_every": (1, []),
     "vae.outcomes": (3, []),  # the latents are bits
+    "vae.compile": ("never", []),
     "data.sets": ({"mine": UNUSED}, []),
     "rl.environments.cartpole.solved": (190, RL_FIGURES_THAT_JUDGE),
     "rl.environments.cartpole.discount": (0.9, [*RL, *RL_FIGURES]),

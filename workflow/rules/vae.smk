@@ -74,7 +74,8 @@ for rule_name, rates in RATE_GROUPS.items():
             mem_mb=growing(4000),
             runtime=growing(1440),
             gpu=GPUS,
-        # device and vae.save_every are no params: no result depends on them, but for rounding.
+        # device, vae.compile and vae.save_every are no params: no result depends on them, but for
+        # rounding.
         params:
             code=estimator_sources(
                 "experiments.vae.training",

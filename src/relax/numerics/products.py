@@ -10,12 +10,15 @@ ones, other devices, other types, and a torch without oneDNN have `torch.bmm`.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 from torch.autograd import Function
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
 
@@ -24,6 +27,17 @@ LARGE = 1_500_000
 ONEDNN = None
 if torch.backends.mkldnn.is_available():
     ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+
+
+@contextmanager
+def by_torch() -> Iterator[None]:
+    """In a `with` block all products are torch's own: the operator's is not one to compile."""
+    global ONEDNN
+    kept, ONEDNN = ONEDNN, None
+    try:
+        yield
+    finally:
+        ONEDNN = kept
 
 
 def affine(bias: Tensor, h: Tensor, weight: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import nn
 from relax.errors import ConfigError
 from relax.estimators.learning import learn_surrogates
 from relax.estimators.registry import REGISTRY, load_estimator
+from relax.experiments.vae.compiled import CompiledGradients
 from relax.experiments.vae.gradients import encoder_estimate, network_weights, set_model_gradients
 from relax.experiments.vae.model import MODELS, DiscreteVAE
 from relax.numerics.devices import Captured
@@ -208,9 +209,10 @@ class Trainer:
         device: where to train.
         captured: `relax.numerics.devices.Captured`, or None for a step that runs as it is; by
             default the device decides.
+        compiled: whether estimates and gradients are to be one compiled program.
     """
 
-    def __init__(self, settings, images, device="cpu", captured=None):
+    def __init__(self, settings, images, device="cpu", captured=None, compiled=False):
         self.settings = settings
         self.model, self.estimator, self.surrogates = build(settings, images)
         self.model.to(device)
@@ -218,6 +220,8 @@ class Trainer:
         if captured is None and torch.device(device).type == "cuda":
             captured = Captured
         self.captured = captured and captured(self._update)
+        step = (self.estimator, self.model, self.surrogates, settings.direct_gradient)
+        self.compiled = CompiledGradients(*step) if compiled else None
         self.divergence = Divergence(len(settings.replicas), device)
         model = (self.model.parameters(), settings.learning_rates)
         groups = [model, *surrogate_groups(settings, self.surrogates)]
@@ -231,13 +235,18 @@ class Trainer:
         Returns the costs, [replica, samples * batch].
         """
         self.divergence.now.fill_(0 if surrogates_only else step)  # before training is step 0
-        if self.captured is None or surrogates_only:
+        if surrogates_only:
             return self._learn(self._note(self._estimate(x, noise)), surrogates_only)
-        return self.captured(x, *(tensor for tensor in noise if tensor is not None))
+        update = self.captured or self._update
+        return update(x, *(tensor for tensor in noise if tensor is not None))
 
     def _update(self, x, *noise):
         """A whole step in tensors alone, for a graph."""
-        return self._learn(self._note(self._estimate(x, Noise(*noise))))
+        if self.compiled is None:
+            return self._learn(self._note(self._estimate(x, Noise(*noise))))
+        found = self._note(self.compiled(x, *noise))
+        self.optimizer.step()
+        return found.cost
 
     def _estimate(self, x, noise):
         direct = self.settings.direct_gradient

@@ -78,12 +78,22 @@ class History:
         self.best.load(*state["best"])
 
 
-def train(settings, images, checkpoints, best_path=None, log=None, unfinished=None, device="cpu"):
+def train(
+    settings,
+    images,
+    checkpoints,
+    best_path=None,
+    log=None,
+    unfinished=None,
+    device="cpu",
+    compiled=False,
+):
     """Train, and write a checkpoint at each step named in `checkpoints` ({step: path}).
 
     Before it, φ alone is updated `pretraining_steps` times. Of each seed the model with the best
     validation ELBO is kept, and written to `best_path`. Where there are several learning rates, a
-    path is a list, with one for each. `device` is where to train (`relax.numerics.devices.choose`).
+    path is a list, with one for each. `device` is where to train (`relax.numerics.devices.choose`),
+    `compiled` whether by a compiled step (`relax.experiments.vae.compiled.choose`).
 
     With `unfinished`, a `relax.runs.resume.Unfinished`, the run saves its state there from time to
     time and continues from what it finds; checkpoints are placed when the run is done. The
@@ -108,7 +118,7 @@ def train(settings, images, checkpoints, best_path=None, log=None, unfinished=No
     """
     device = choose(device)
     images = images.to(device)
-    trainer = Trainer(settings, images, device)
+    trainer = Trainer(settings, images, device, compiled=compiled)
     batches = Minibatches(images.train, settings.seeds, settings.batch, copies=settings.copies)
     noise = settings.noise_stream("noise", device)
     history = History(trainer, images, batches.per_epoch)
