@@ -72,10 +72,10 @@ class Training:
     def restart(self, block):
         """Begin the minibatches and the noise anew, in blocks of so many steps."""
         run, latents = self.run, LAYERS[self.run.model] * self.run.latents
-        self.batches = Minibatches(self.images.train, run.seeds, run.batch)
-        self.noise = NoiseStream(
-            run.seeds, "noise", run.batch, latents, run.noise, torch.float32, block
-        )
+        images, shape = self.images.train, (run.batch, latents, run.noise, torch.float32, block)
+        where = {"copies": run.copies, "device": images.device}
+        self.batches = Minibatches(images, run.seeds, run.batch, copies=run.copies)
+        self.noise = NoiseStream(run.seeds, "noise", *shape, **where)
         self.done = 0
 
     def __call__(self, steps):
@@ -84,10 +84,15 @@ class Training:
         self.done += steps
 
 
-def package_training(model, estimator, images, compiled=False, **changed):
-    """The package's own `Training`, by the plain step or the compiled one."""
+def package_training(model, estimator, images, compiled=False, trainer=None, **changed):
+    """The package's own `Training`, by the plain step or the compiled one.
+
+    Args:
+        trainer: further arguments of `Trainer`.
+        changed: settings.
+    """
     run = settings(model, estimator, **changed)
-    trainer = Trainer(run, images, compiled=compiled)
+    trainer = Trainer(run, images, compiled=compiled, **(trainer or {}))
     training = Training(run, images, lambda step, x, noise: trainer.step(step + 1, x, noise))
     training.trainer = trainer
     return training
