@@ -50,12 +50,10 @@ def whole(values):
 
 def as_text(rows, columns):
     """Some columns of some rows, as Markdown."""
+    rates = [name for name in columns if name.endswith("per_second")]
     rows = rows.assign(
         range=whole(rows.low) + " to " + whole(rows.high),
-        per_second=whole(rows.per_second),
-        reference_per_second=whole(rows.reference_per_second),
-        compiled_per_second=whole(rows.compiled_per_second),
-        jax_per_second=whole(rows.jax_per_second),
+        **{name: whole(rows[name]) for name in rates},
     )
     shown = rounded(rows[list(columns)].rename(columns=columns), digits=3)
     return shown.to_markdown(index=False, disable_numparse=True)
