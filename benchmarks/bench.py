@@ -60,7 +60,7 @@ class Scale:
 
 
 FULL = Scale(5, 4, 0.2, 6000, len(MODELS) * len(ESTIMATORS), toy_repeats=3, toy_steps=1000)
-QUICK = Scale(1, 1, 0.005, 240, 1, 1, 100, (1, 10), compiled={"linear1": ("reinforce",)})
+QUICK = Scale(1, 1, 0.005, 240, 1, toy_repeats=1, toy_steps=100, replicas=(1, 10), compiled={})
 
 
 def measure(scale):

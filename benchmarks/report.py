@@ -68,6 +68,7 @@ def markdown(table, quick):
     """
     is_toy, is_door = table.model == "toy", table.model == "front door"
     vae = table[~is_toy & ~is_door]
+    compiled = vae[vae.compiled_per_second.notna()]
     first = vae.iloc[0]
     paragraphs = [
         f"{first.machine}; torch {first.torch}; threads: {first.threads}. "
@@ -79,7 +80,7 @@ def markdown(table, quick):
         "the peak with the interpreter and torch in it.",
         as_text(vae, VAE_COLUMNS),
         "The compiled step (vae.compile), beside the plain one and a peer in JAX:",
-        as_text(vae[vae.compiled_per_second.notna()], COMPILED_COLUMNS),
+        as_text(compiled, COMPILED_COLUMNS) if len(compiled) else "Not measured.",
         f"The toy at t = 0.499, {table[is_toy].iloc[0].noise} noise:",
         as_text(table[is_toy], TOY_COLUMNS),
         "A VAE of `linear1`'s size in plain torch, through `relax.Expectation`:",
