@@ -1,5 +1,6 @@
 """Compiled steps: the same numbers as the plain step's, and when there is one."""
 
+import io
 import itertools
 import shutil
 from dataclasses import replace
@@ -84,7 +85,7 @@ def test_what_is_compiled_is_the_step(images, model, name):
 
     Rounding alone parts the two: of numbers up to 10, some 1e-14 a step.
     """
-    chosen = settings(model, name, pretraining_steps=2, surrogate_weight_decay=0.01)
+    chosen = settings(model, name, surrogate_weight_decay=0.01)
     plain = compare(chosen, images, 1e-10)
     assert REGISTRY[name].learns == any(p.requires_grad for p in plain.surrogates.parameters())
 
@@ -109,15 +110,16 @@ def test_a_compiled_step_is_the_step(images, name):
 def whole_run(chosen, images, folder, stops_at=None, monkeypatch=None):
     """The tables of a run that is interrupted once, or not, and its last checkpoint."""
     folder.mkdir()
+    log = io.StringIO()
     path, steps = folder / "training.csv", {chosen.steps: [folder / "a.pt", folder / "b.pt"]}
     if stops_at:
         asked = iter(step == stops_at for step in range(1, 10**6))
         with monkeypatch.context() as patch:
             patch.setattr(training, "stoppable", lambda: Signals(lambda: next(asked)))
-            with pytest.raises(Interrupted), Unfinished.beside(path, (1,), [], 1000) as state:
-                training.train(chosen, images, steps, None, None, state, compiled=True)
-    with Unfinished.beside(path, (1,), [], 1000) as state:
-        tables = training.train(chosen, images, steps, None, None, state, compiled=True)
+            with pytest.raises(Interrupted), Unfinished.beside(path, (1,), [], 1000, log) as state:
+                training.train(chosen, images, steps, None, log, state, compiled=True)
+    with Unfinished.beside(path, (1,), [], 1000, log) as state:
+        tables = training.train(chosen, images, steps, None, log, state, compiled=True)
     return tables, [torch.load(p, weights_only=True) for p in steps[chosen.steps]]
 
 
@@ -135,10 +137,10 @@ class Signals:
 
 
 @needs_compiler
-@pytest.mark.usefixtures("float64")
 def test_a_run_that_was_stopped_ends_in_the_same_bits(images, tmp_path, monkeypatch):
     """The program is made again for the rest, from the cache or not: every number is the same."""
-    chosen = settings(steps=20)
+    chosen, splits = settings(steps=20), (images.train, images.valid, images.test)
+    images = Images(*(pixels.float() for pixels in splits), images.shape)
     tables, checkpoints = whole_run(chosen, images, tmp_path / "whole")
     again, others = whole_run(chosen, images, tmp_path / "stopped", 7, monkeypatch)
     for table, other in zip(tables, again, strict=True):

@@ -6,18 +6,27 @@ of that list, in which all that lies between two matrix products is one loop. It
 in a cache of the machine (docs/running.md), so that another process finds the program there.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 import sys
 import sysconfig
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from relax.numerics import products
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
-def missing():
+    from torch import Tensor
+    from torch.fx import GraphModule
+
+
+def missing() -> str | None:
     """What a machine lacks to compile anything: words for the log, or None."""
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(compiler) is None:
@@ -27,14 +36,15 @@ def missing():
     return None
 
 
-def fails():
+def fails() -> str | None:
     """The same, found by compiling a small program: words, or None."""
     if lacks := missing():
         return lacks
     try:
         Compiled(lambda x: [x + 1])(torch.zeros(2))
     except Exception as error:  # whatever a compiler, a file system or a linker may say
-        return f"a trial failed: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        said = (str(error).strip().splitlines() or [""])[0]
+        return f"a trial failed: {type(error).__name__}: {said}"
     return None
 
 
@@ -48,16 +58,17 @@ class Compiled:
         function: of tensors; returns a list of tensors.
     """
 
-    def __init__(self, function):
-        self.function, self.program = function, None
+    def __init__(self, function: Callable[..., list[Tensor]]) -> None:
+        self.function = function
+        self.program: Callable[..., list[Tensor]] | None = None
 
-    def __call__(self, *tensors):
+    def __call__(self, *tensors: Tensor) -> list[Tensor]:
         with torch.no_grad():
             if self.program is None:
                 self.program = self._compile(tensors)
             return self.program(*tensors)
 
-    def _compile(self, tensors):
+    def _compile(self, tensors: Sequence[Tensor]) -> Callable[..., list[Tensor]]:
         # Imported here: that takes longer than torch itself.
         from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -68,7 +79,7 @@ class Compiled:
         return program(operations, tensors)
 
 
-def program(operations, tensors):
+def program(operations: GraphModule, tensors: Sequence[Tensor]) -> Callable[..., list[Tensor]]:
     """The compiled function that does what these operations do, for arguments like `tensors`."""
     from torch import _inductor as inductor
 
