@@ -27,8 +27,8 @@ def running(*arguments, **options):
 
 def halted_training(cluster, project, folder):
     """Halt the training in its midst, its first checkpoint kept: the job's id, its process."""
-    first = project.path / folder / "unfinished" / "checkpoint_0"
-    wait_until(first.exists, 240, "the first checkpoint")
+    runs = project.path / folder / "unfinished"
+    wait_until(lambda: list(runs.glob("*/checkpoint_0")), 240, "the first checkpoint")
     (process,) = [p for p in cluster.processes() if _trains(p)]
     process.suspend()
     if (project.path / folder / "training.csv").exists():

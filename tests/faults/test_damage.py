@@ -22,27 +22,33 @@ def stop_midway(project):
 
 @pytest.mark.parametrize("damage", ["flipped", "foreign"])
 def test_damaged_states_are_named_and_never_used(undisturbed, project, damage):
-    """Every state and kept checkpoint damaged: the runs start anew, and end the same."""
+    """Every state and kept checkpoint damaged: the runs start anew, and end the same.
+
+    Those of another version of the code are whole: they are left to that version.
+    """
     stop_midway(project)
-    files = [p for p in (project.path / RESULTS).rglob("unfinished/*") if p.name != "lock"]
+    found = (project.path / RESULTS).rglob("unfinished/*/*")  # a folder an identity
+    files = [path for path in found if path.name != "lock"]
     assert files
     for path in files:
         data = bytearray(path.read_bytes())
         if damage == "flipped":
             data[len(data) // 3] ^= 4
         path.write_bytes(data)
-    if damage == "foreign":  # another version of the code: a comment more in what trains
+    if damage == "foreign":  # another version of the code: a name more in what trains
         source = project.path / "src/relax/runs/progress.py"
-        source.write_text(source.read_text() + "\n# another version\n")
+        source.write_text(source.read_text() + "\nANOTHER_VERSION = True\n")
     again = Pipeline(project)
     assert again.wait() == 0, again.output
     logs = "".join(
         p.read_text() for p in (project.path / RESULTS / "logs/vae").rglob("training.log")
     )
-    said = "of another configuration" if damage == "foreign" else "is damaged"
+    said = "also holds what other settings" if damage == "foreign" else "is damaged"
     assert said in logs
     assert "continuing after" not in logs
-    assert products(project) == undisturbed
+    made = products(project)
+    assert {path: made[path] for path in made if "unfinished" not in path} == undisturbed
+    assert [path.exists() for path in files] == [damage == "foreign"] * len(files)
 
 
 def test_two_pipelines_in_one_directory(undisturbed, project):

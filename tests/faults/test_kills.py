@@ -22,20 +22,48 @@ VICTIMS = ("job", "snakemake", "both")
 def newest_states(project):
     """The step of the newest saved state of each unfinished run, by its folder."""
     steps = {}
-    for path in states(project.path / RESULTS):
-        folder = str(path.parent.parent.relative_to(project.path / RESULTS))
+    for path in states(project.path / RESULTS):  # run / unfinished / identity / state
+        folder = str(path.parents[2].relative_to(project.path / RESULTS))
         steps[folder] = max(steps.get(folder, 0), int(path.name.removeprefix("state_")))
     return steps
 
 
-def continued(project):
-    """The step after which each run's last start went on, by its folder."""
+def last_starts(project):
+    """Of each run the text of its last start's log, by its folder."""
     logs = project.path / RESULTS / "logs"
+    return {str(p.parent.relative_to(logs)): p.read_text() for p in logs.rglob("training.log")}
+
+
+def continued(project):
+    """The step after which each run's last start went on, by its folder; None: it did not."""
     found = {}
-    for path in logs.rglob("training.log"):
-        line = re.search(r"^continuing after step (\d+)$", path.read_text(), re.MULTILINE)
-        found[str(path.parent.relative_to(logs))] = int(line[1]) if line else None
+    for folder, text in last_starts(project).items():
+        line = re.search(r"^continuing after step (\d+)$", text, re.MULTILINE)
+        found[folder] = int(line[1]) if line else None
     return found
+
+
+def check_resumed(project, saved, before):
+    """Every run of which a state was saved went on from there, if it was begun again; how many.
+
+    Args:
+        saved: `newest_states` before its last start.
+        before: `last_starts` then.
+    """
+    went_on, resumed = continued(project), 0
+    now, logs = newest_states(project), last_starts(project)
+    for folder, step in saved.items():
+        if logs.get(folder) in (None, before.get(folder)):
+            continue  # not begun again
+        ended = folder not in now
+        if ended or now[folder] != step or went_on[folder] is not None:
+            # It has trained, or was about to: from the state and not from the beginning. (What is
+            # killed while it starts says nothing yet.)
+            assert went_on[folder] is not None, f"{folder} began anew"
+            assert went_on[folder] >= step
+            resumed += 1
+        assert ended or now[folder] >= step, f"{folder} has lost what was saved"
+    return resumed
 
 
 def wait_for_a_moment(project, rng, seconds):
@@ -76,11 +104,15 @@ def longer(tmp_path_factory):
 
 
 def test_killed_again_and_again(longer, project):
-    """Twenty-one kills in one run: the same bytes at the end, nothing saved is trained again."""
+    """Twenty-one kills in one run: the same bytes at the end, nothing saved is trained again.
+
+    That every start goes on from what was saved is asserted of each: the same bytes come out of a
+    run that begins anew as well.
+    """
     config, undisturbed = longer
     rng = random.Random(0)
     resumed = 0
-    saved = {}
+    saved, before = {}, {}
     for kills in range(KILLS):
         pipeline = Pipeline(project, config=config)
         # At any moment of a start, and at any moment of training, in turn.
@@ -91,12 +123,8 @@ def test_killed_again_and_again(longer, project):
         # The last time that one job is killed, Snakemake waits until the other has ended.
         kill(pipeline, VICTIMS[kills % 3], rng, others_go_on=kills == KILLS - 3)
         assert "Traceback (most recent call last)" not in pipeline.output
-        for folder, step in continued(project).items():
-            if step is not None and folder in saved:
-                # What was saved is what it went on from: nothing before it is trained again.
-                assert step >= saved[folder]
-                resumed += 1
-        saved = newest_states(project)
+        resumed += check_resumed(project, saved, before)
+        saved, before = newest_states(project), last_starts(project)
         unlock = subprocess.run(
             [*command(config=config), "--unlock"],
             cwd=project.path,
@@ -105,9 +133,10 @@ def test_killed_again_and_again(longer, project):
             check=False,
         )
         assert unlock.returncode == 0, unlock.stderr
-    assert resumed >= 5
     pipeline = Pipeline(project, config=config)
     assert pipeline.wait() == 0, pipeline.output
+    assert check_resumed(project, saved, before) == len(saved)
+    assert resumed + len(saved) >= KILLS / 2  # as every second kill comes after a new state
     assert products(project) == undisturbed
 
 
@@ -123,8 +152,11 @@ def test_a_signal_to_all_saves_and_the_next_run_goes_on(undisturbed, project, nu
     psutil.wait_procs(psutil_jobs, timeout=60)
     assert "Traceback (most recent call last)" not in pipeline.output
     logs = [p.read_text() for p in (project.path / RESULTS / "logs/vae").rglob("training.log")]
-    assert any(re.search(r"interrupted after step \d+; the same command goes on", t) for t in logs)
+    stopped = re.compile(r"interrupted after step (\d+); the same command goes on")
+    steps = {int(match[1]) for text in logs if (match := stopped.search(text))}
+    assert steps
     again = Pipeline(project)
     assert again.wait() == 0, again.output
-    assert any(step for step in continued(project).values())
+    # Each that was stopped in training goes on from the very step.
+    assert steps <= set(continued(project).values())
     assert products(project) == undisturbed

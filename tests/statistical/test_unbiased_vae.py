@@ -19,13 +19,13 @@ from statistical.test_unbiased import FALSE_ALARM_RATE, KINDS, SEEDS, UNBIASED
 from torch.distributions import Bernoulli
 
 from relax.estimators.registry import load_estimator
+from relax.experiments.vae import gradients
 from relax.experiments.vae.gradients import encoder_estimate
 from relax.experiments.vae.model import DiscreteVAE, LayerCost
 from relax.numerics.replicas import parameter_generators
 from relax.numerics.streams import NoiseStream
-from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.base import SurrogateSpec
-from relax.surrogates.closed_forms import differentiate
+from relax.surrogates.closed_forms import Relaxed, differentiate
 
 LATENTS, PIXELS, CHUNK, CHUNKS = 2, 4, 50_000, 12
 MODELS = ("linear1", "linear2", "nonlinear")
@@ -136,16 +136,13 @@ def test_negative_control_concrete_at_a_high_temperature(problem):
 def test_negative_control_a_surrogate_that_jumps(problem, monkeypatch):
     """The upper layer drawn hard from a relaxed value: c has steps in z, which ∂c does not see."""
 
-    def jumping(cost, value, inverse, logistics, tangent=None):
-        own = cost._own(value, tangent)
-        if not logistics:  # the upper layer itself
-            return own
-        above, slope_above = differentiate(
-            lambda v: cost._above(v, cost.noise, BERNOULLI.hard_sample), value
-        )
-        return own._replace(value=own.value + above, slope=own.slope + slope_above)
+    class Jumping(LayerCost):
+        def relaxed(self, value, inverse, tangent=None):
+            if not self.noise:  # the upper layer itself
+                return super().relaxed(value, inverse, tangent)
+            return Relaxed(*differentiate(self, value))  # as at a hard value
 
-    monkeypatch.setattr(LayerCost, "_at", jumping)
+    monkeypatch.setattr(gradients, "LayerCost", Jumping)
     z, _, _ = z_scores(*problem, "rebar", "coupled")
     assert not passes(z[:, :LATENTS])
 

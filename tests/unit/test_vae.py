@@ -1,7 +1,6 @@
 """The discrete VAEs: the cost, who receives which gradient, training, and what it keeps."""
 
 import itertools
-import math
 
 import numpy as np
 import pandas as pd
@@ -102,28 +101,61 @@ def test_the_models_are_what_their_names_say(images):
     assert shapes["nonlinear"] == [[wide, square, square]]
 
 
+def relaxed_by_hand(model, x, logits, upper_noise):
+    """f at a relaxed b_1 of linear2, b_2 = σ(z/λ), as a function (b_1, 1/λ): a number."""
+
+    def linear(value, alpha):
+        return (value * alpha - torch.nn.functional.softplus(alpha)).sum()
+
+    def f(value, inverse):
+        upper = model.encode(1, value)
+        y = torch.sigmoid((upper + torch.logit(upper_noise)) * inverse)
+        log_p = linear(x, model.decode(0, value)) + linear(value, model.decode(1, y))
+        log_q = linear(value, logits) + linear(y, upper)
+        return log_q - log_p - linear(y, model.prior_logits)
+
+    return f
+
+
 def test_layers_above_follow_the_value_that_they_are_given(images):
-    """Hard from a hard value, relaxed from a relaxed one, at the mean in the mean-field pass."""
+    """Relaxed from a relaxed value, at the mean in the mean-field pass, hard from a hard value;
+    value, slope and their derivatives along a tangent as automatic differentiation has them."""
     model = DiscreteVAE("linear2", images.mean, LATENTS, parameter_generators(range(1)))
     x = images.train[:1].unsqueeze(0)
+    logits = model.encode(0, x).detach()
     u = torch.full((1, 1, LATENTS), 0.3)
-    cost = LayerCost(model, 0, x, model.encode(0, x), [u])
+    cost = LayerCost(model, 0, x, logits, [u])
+    value, inverse = torch.full((1, 1, LATENTS), 0.6), torch.full((1, 1, 1), 3.0)
+    tangent = torch.linspace(-1, 1, LATENTS).expand_as(value)
+    f = relaxed_by_hand(model, x, logits, u)
+
+    def value_and_slope(log):
+        """At λ e^log, the value moved along the tangent by log."""
+        moved = value + tangent * log
+        if not moved.requires_grad:
+            moved.requires_grad_()
+        result = f(moved, 3 * torch.exp(-log))
+        (slope,) = torch.autograd.grad(result, moved, create_graph=True)
+        return result, slope
+
+    expected = value_and_slope(torch.zeros(()))
+    along = torch.autograd.functional.jacobian(value_and_slope, torch.zeros(()))
+    found = cost.relaxed(value, inverse, tangent)
+    for mine, theirs in zip(found, (*expected, *along), strict=True):
+        torch.testing.assert_close(mine.reshape(theirs.shape), theirs.detach())
+    assert cost.relaxed(value, inverse)[2:] == (None, None)
+
+    at_mean = relaxed_by_hand(model, x, logits, torch.full_like(u, 0.5))
+    leaf = value.clone().requires_grad_()
+    result = at_mean(leaf, 1.0)
+    (slope,) = torch.autograd.grad(result, leaf)
+    mine, own_slope = cost.mean_field(value)
+    torch.testing.assert_close(mine.reshape(()), result.detach())
+    torch.testing.assert_close(own_slope, slope)
+
     seen, decode = [], model.decode
     model.decode = lambda layer, value: seen.append(value) or decode(layer, value)
-    value = torch.full((1, 1, LATENTS), 0.6, requires_grad=True)
-    upper, inverse = model.encode(1, value), torch.full((1, 1, 1), 3.0)
-    tangent = torch.linspace(-1, 1, LATENTS).expand_as(value)
-    own = cost._own(value, tangent)
-    by_tape = cost.above_by_tape(value, inverse, [torch.logit(u)], tangent)
-    torch.testing.assert_close(seen[-1], torch.sigmoid(3 * (upper + math.log(0.3 / 0.7))))
-    expected = [one + other for one, other in zip(own, by_tape, strict=True)]
-    torch.testing.assert_close(list(cost.relaxed(value, inverse, tangent)), expected)
-    assert cost.relaxed(value, inverse)[2:] == (None, None)
-    by_tape = cost.above_by_tape(value, torch.ones(1, 1, 1), [torch.zeros_like(u)])
-    torch.testing.assert_close(seen[-1], torch.sigmoid(upper))
-    expected = own.value + by_tape.value, own.slope + by_tape.slope
-    torch.testing.assert_close(cost.mean_field(value), expected)
-    cost(value.detach().round())
+    cost(value.round())
     assert set(seen[-1].flatten().tolist()) <= {0.0, 1.0}
 
 

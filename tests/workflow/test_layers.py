@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from workflow.project import ROOT
 
-from relax.runs.sources import imported_by
+from relax.runs.sources import code_of, imported_by
 
 PACKAGE = ROOT / "src" / "relax"
 SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
@@ -37,6 +37,11 @@ GRAPH = {
     name: sorted(set(imports(name)) & set(MODULES) - {n for n in PACKAGES if name.startswith(n)})
     for name in MODULES
 }
+
+
+def test_the_packages_of_a_named_module_are_among_its_sources():
+    """Python runs them before it, whether or not anybody imports them by name."""
+    assert {"relax", "experiments", "experiments.toy"} <= set(code_of("experiments.toy.problem"))
 
 
 def test_the_package_has_no_circles():

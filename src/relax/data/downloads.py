@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from tqdm import tqdm
 
 from relax.data.pins import check_pin, mismatch, pin_of
 from relax.errors import DataError
 from relax.files import placed_whole
+from relax.runs.progress import BYTES, progress
 
 CHUNK = 1 << 16  # bytes
 # Answers that a server may take back a moment later.
@@ -45,23 +45,18 @@ def fetch(source, path, mirror=None, log=None, transport=None):
         DataError: the file cannot be had, or is not the pinned one.
     """
     path, pin = Path(path), pin_of(source)
-
-    def note(text):
-        if log:
-            print(text, file=log, flush=True)
-
     if path.is_file() and mismatch(path, pin) is None:
-        note(f"{path} is there, as pinned")
+        _note(log, f"{path} is there, as pinned")
         return
     local = Path(source["path"]).expanduser() if "path" in source else _mirrored(path.name, mirror)
     origin = local or source["url"]
-    note(f"{path.name}: from {origin}")
+    _note(log, f"{path.name}: from {origin}")
     try:
         with placed_whole(path) as temporary:
             if local:
                 _copy(local, temporary)
             else:
-                _download(origin, temporary, path.name, note, transport or Transport())
+                _download(origin, temporary, path.name, log, transport or Transport())
             check_pin(temporary, pin, origin)
     except OSError as error:
         raise DataError(f"{path} could not be made: {error}") from None
@@ -83,11 +78,11 @@ def _copy(source, target):
     shutil.copyfile(source, target)
 
 
-def _download(url, target, name, note, transport):
+def _download(url, target, name, log, transport):
     """Stream an address into a file, again after a failure that may pass."""
     for attempt in range(1, transport.attempts + 1):
         try:
-            _stream(url, target, name, note, transport)
+            _stream(url, target, name, log, transport)
             return
         except requests.HTTPError as error:
             status = error.response.status_code
@@ -99,7 +94,7 @@ def _download(url, target, name, note, transport):
             reason, again = f"the transfer broke off ({_plain(error)})", True
         except requests.RequestException as error:
             reason, again = _plain(error), False
-        note(f"{name}: attempt {attempt} of {transport.attempts} failed: {reason}")
+        _note(log, f"{name}: attempt {attempt} of {transport.attempts} failed: {reason}")
         if not again:
             break
         if attempt < transport.attempts:
@@ -110,49 +105,23 @@ def _download(url, target, name, note, transport):
     )
 
 
-def _stream(url, target, name, note, transport):
+def _stream(url, target, name, log, transport):
     """One attempt. urllib3 compares what arrives with the announced length, if there is one."""
     timeouts = (transport.connect_timeout, transport.read_timeout)
     headers = {"Accept-Encoding": "identity"}  # the bytes as they are pinned, and their length
     with requests.get(url, stream=True, timeout=timeouts, headers=headers) as answer:
         answer.raise_for_status()
         length = answer.headers.get("Content-Length", "")
-        progress = Progress(name, int(length) if length.isdigit() else None, note)
-        with progress, open(target, "wb") as file:
+        total = int(length) if length.isdigit() else None
+        with progress(name, total, log, counted=BYTES) as bar, open(target, "wb") as file:
             for chunk in answer.iter_content(CHUNK):
                 file.write(chunk)
-                progress.advance(len(chunk))
+                bar.advance(len(chunk))
 
 
-class Progress:
-    """Progress of a download: a bar in a terminal, a line in the log every few seconds."""
-
-    def __init__(self, name, total, note, every=5.0):
-        self.name, self.total, self.note, self.every = name, total, note, every
-        self.done, self.last = 0, time.monotonic()
-        # disable=None: tqdm draws only where stderr is a terminal
-        self.bar = tqdm(
-            total=total, desc=name, unit="B", unit_scale=True, disable=None, leave=False
-        )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.bar.close()
-        self._write()
-
-    def advance(self, size):
-        """Count bytes."""
-        self.done += size
-        self.bar.update(size)
-        if time.monotonic() - self.last > self.every:
-            self.last = time.monotonic()
-            self._write()
-
-    def _write(self):
-        total = "unknown" if self.total is None else f"{self.total / 1e6:.2f}"
-        self.note(f"{self.name}: {self.done / 1e6:.2f} of {total} MB")
+def _note(log, text):
+    if log:
+        print(text, file=log, flush=True)
 
 
 def _plain(error):

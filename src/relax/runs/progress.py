@@ -1,45 +1,95 @@
-"""Progress of a long loop, for the log and for a terminal."""
+"""Progress of what takes long, for the log and for a terminal: loops, and downloads."""
 
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple, TextIO
 
 from tqdm import tqdm
 
 
-class Progress:
-    """Progress of a long loop: a line in the log every few seconds, a bar in a terminal."""
+class Counted(NamedTuple):
+    """What is counted: options of the bar, and (done, total or None, a second) in words."""
 
-    def __init__(self, title, total, log=None, start=0, every=5.0):
+    bar: dict
+    words: Callable[[int, int | None, float], str]
+
+
+def _steps(done: int, total: int | None, rate: float) -> str:
+    return f"step {done}/{total}, {rate:.0f} steps/s"
+
+
+def _megabytes(done: int, total: int | None, rate: float) -> str:
+    return f"{done / 1e6:.2f} of {'unknown' if total is None else f'{total / 1e6:.2f}'} MB"
+
+
+STEPS = Counted({"unit": "step"}, _steps)
+BYTES = Counted({"unit": "B", "unit_scale": True}, _megabytes)
+
+
+class Progress:
+    """A line in the log every few seconds and at the end, a bar in a terminal.
+
+    Args:
+        title: of what.
+        total: how many there will be; None where nobody knows.
+        log: an open text file, or None.
+        start: how many are done already.
+        counted: `STEPS` or `BYTES`.
+        every: seconds between lines.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        total: int | None,
+        log: TextIO | None = None,
+        start: int = 0,
+        counted: Counted = STEPS,
+        every: float = 5.0,
+    ):
         self.title, self.total, self.log, self.every = title, total, log, every
-        self.started = self.last = time.monotonic()
+        self.counted, self.started = counted, time.monotonic()
         self.start = self.done = start
+        self.last, self.told = self.started, None  # when a line was written, and of how many
         # disable=None: tqdm draws only where stderr is a terminal
-        options = {"unit": "step", "disable": None, "leave": False}
+        options = {"disable": None, "leave": False} | counted.bar
         self.bar = tqdm(total=total, initial=start, desc=title, **options)
 
-    def advance(self, steps=1, note=""):
+    def advance(self, steps: int = 1, note: str = "") -> None:
         """Count steps; `note` is the state worth reading in the log."""
         self.done += steps
         self.bar.update(steps)
-        now = time.monotonic()
-        if self.log and (now - self.last > self.every or self.done >= self.total):
-            self.last = now
-            rate = (self.done - self.start) / max(now - self.started, 1e-9)
-            self.log.write(
-                f"{self.title}: step {self.done}/{self.total}, {rate:.0f} steps/s"
-                f"{', ' + note if note else ''}\n"
-            )
-            self.log.flush()
+        ended = self.total is not None and self.done >= self.total
+        if self.log and (ended or time.monotonic() - self.last > self.every):
+            self._write(note)
 
-    def close(self):
+    def close(self) -> None:
+        """The end, which nobody knew before where there is no total."""
+        if self.log and self.total is None and self.told != self.done:
+            self._write("")
         self.bar.close()
+
+    def _write(self, note):
+        self.last, self.told = time.monotonic(), self.done
+        rate = (self.done - self.start) / max(self.last - self.started, 1e-9)
+        words = self.counted.words(self.done, self.total, rate)
+        self.log.write(f"{self.title}: {words}{', ' + note if note else ''}\n")
+        self.log.flush()
 
 
 @contextmanager
-def progress(title, total, log=None, start=0):
-    """A `Progress`, closed at the end; `log` is an open text file or None."""
-    bar = Progress(title, total, log, start)
+def progress(
+    title: str,
+    total: int | None,
+    log: TextIO | None = None,
+    start: int = 0,
+    counted: Counted = STEPS,
+    every: float = 5.0,
+) -> Iterator[Progress]:
+    """A `Progress`, closed at the end; arguments as there."""
+    bar = Progress(title, total, log, start, counted, every)
     try:
         yield bar
     finally:
