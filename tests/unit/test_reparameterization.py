@@ -352,7 +352,7 @@ def test_what_is_not_allowed_is_refused_in_a_sentence():
     for value in (0.0, -0.3, torch.nan, torch.inf):
         wrong = fine.clone()
         wrong[0, 1, 0] = value
-        words = ("concentration of Gamma", "greater than 0.05", f"{value:g}", "[0, 1, 0]")
+        words = ("concentration of Gamma", "greater than 0", f"{value:g}", "[0, 1, 0]")
         refused(lambda wrong=wrong: law.at(wrong, z), *words)
         refused(lambda wrong=wrong: law.draw(wrong, [generator(0, "noise")]), *words)
     refused(lambda: law.at(fine, -z), "a sample of Gamma", "-1")
@@ -372,3 +372,4 @@ def test_what_is_not_allowed_is_refused_in_a_sentence():
         "lax",
     )
     refused(lambda: density_nodes(law, fine), "one latent")
+    refused(lambda: density_nodes(law, 0.01 * fine[:, :1]), "concentration", "0.05", "0.01")

@@ -43,9 +43,17 @@ def density_nodes(
         breaks: values of z where the function that is integrated is not smooth.
 
     Raises:
-        ArgumentError: parameters that are not allowed, or several latents.
+        ArgumentError: parameters that are not allowed, or so small that float64 cannot hold all of
+            the mass (`Transformation.resolved`); or several latents.
     """
     transformation.check(parameters)
+    for name, values in zip(transformation.names, transformation.split(parameters), strict=True):
+        least = transformation.resolved.get(name, -torch.inf)
+        if (values < least).any():
+            raise ArgumentError(
+                f"quadrature takes a {name} of {transformation} of {least:g} or more, below which "
+                f"float64 cannot hold all of its mass; got {values.min().item():g}"
+            )
     if parameters.shape[1:] != (1, len(transformation.names)):
         raise ArgumentError(
             f"quadrature takes the parameters of one latent, [replica, 1, "

@@ -11,7 +11,7 @@ A Dirichlet variable is (z_1, ..., z_k) / Σ z of Gammas with one rate: write th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
@@ -42,7 +42,8 @@ class Gamma(Transformation):
     a rate is a scale, which the transformation takes out.
     """
 
-    names, above = ("concentration", "rate"), {"concentration": LEAST, "rate": 0.0}
+    names, above = ("concentration", "rate"), {"concentration": 0.0, "rate": 0.0}
+    resolved: ClassVar[dict[str, float]] = {"concentration": LEAST}
     support = (0.0, torch.inf)
 
     def sample(self, parameters: Tensor, generators: Generators) -> Tensor:
@@ -130,7 +131,8 @@ class Beta(Transformation):
         h = z (1 - z) ∂y,    s = (a (1 - z) - b z) ∂y + ∂ log q(z; ν) + ∂ log σ.
     """
 
-    names, above = ("a", "b"), {"a": LEAST, "b": LEAST}
+    names, above = ("a", "b"), {"a": 0.0, "b": 0.0}
+    resolved: ClassVar[dict[str, float]] = {"a": LEAST, "b": LEAST}
     support = (0.0, 1.0)
 
     def sample(self, parameters: Tensor, generators: Generators) -> Tensor:

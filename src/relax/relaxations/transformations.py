@@ -76,11 +76,14 @@ class Transformation:
     Attributes:
         names: of the parameters, in their order.
         above: of those that are bounded below, the bounds.
+        resolved: the least that they may be where all mass is to be seen, as by quadrature: below,
+            some of it lies nearer to an end of the support than a float64 can be.
         support: the ends of the open interval in which z lies.
     """
 
     names: tuple[str, ...] = ()
     above: ClassVar[dict[str, float]] = {}
+    resolved: ClassVar[dict[str, float]] = {}
     support = (-torch.inf, torch.inf)
 
     def draw(
