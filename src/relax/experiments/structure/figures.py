@@ -14,7 +14,7 @@ from relax.presentation.style import (
 )
 
 WORDS = {"edges": "edges, cycles penalised", "ordering": "an ordering and its edges"}
-SHOWN = 0.35  # of the optimum: scores below this share of it are off the panel
+SHOWN = 0.75  # of the optimum: scores below this share of it are off the panel
 
 
 def fig17_structure(training, graphs, variance):
@@ -35,7 +35,7 @@ def fig17_structure(training, graphs, variance):
         runs = data[data.latents == kind]
         for name in ordered(runs.estimator):
             own = runs[runs.estimator == name]
-            handles[name] = draw_band(row[0], own, "score", name, x="evaluations")
+            handles[name] = draw_band(row[0], own, "score", name, x="evaluations", **_marked(name))
             _draw_variance(row[1], variance[variance.latents == kind], name)
         optimum = row[0].axhline(
             best["data"], color=COST_COLOUR, linewidth=0.9, zorder=0, label="the best graph of all"
@@ -63,12 +63,17 @@ def fig17_structure(training, graphs, variance):
     return finish(figure, title, [*each, optimum], _scale(training, graphs))
 
 
+def _marked(name, every=3):
+    """Markers on a curve: several of the estimators shown here share a colour."""
+    return {"marker": estimator_marker(name), "markersize": 4, "markevery": every}
+
+
 def _draw_variance(axes, variance, name):
     """The variance, and thin the squared error where there is a bias."""
     own = variance[variance.estimator == name]
     if own.empty:
         return
-    draw_band(axes, own, "variance", name, x="way")
+    draw_band(axes, own, "variance", name, x="way", **_marked(name, every=1))
     middle = own.groupby("way")[["variance", "mean_squared_error"]].median()
     if not np.allclose(middle.variance, middle.mean_squared_error):
         axes.plot(middle.mean_squared_error, color=estimator_look(name)["color"], linewidth=0.8)

@@ -13,7 +13,7 @@ from relax.presentation.style import finish, new_figure
 SAME, REVERSED, OTHER = "#0072B2", "#E69F00", "#CC79A7"
 NODE = "#333333"
 RADIUS = 0.055  # of a node, where those of the circle are 1 from its middle
-FAINTEST = 0.03  # an edge less probable than this is not drawn
+FAINTEST = 0.05  # an edge less probable than this is not drawn
 PULL = 0.45  # how far an edge bends from the chord towards the middle
 SHOWN = "relax"  # whose graphs are shown, where there are any
 
@@ -44,7 +44,7 @@ def fig18_graph(edges, graphs):
         panels.append((title, dict.fromkeys(_pairs(reference), 1.0)))
     places = _places(sorted({*learned.parent, *learned.child}), panels[::-1])
     rows = -(-len(panels) // 2)
-    figure, axes = new_figure(rows, 2, row_height=3.3)
+    figure, axes = new_figure(rows, 2, row_height=2.9)
     for panel in axes.flat[len(panels) :]:
         panel.set_axis_off()
     for panel, (title, graph) in zip(axes.flat, panels, strict=False):
