@@ -1,6 +1,7 @@
 """Making the environment: nothing is lost before its successor is whole."""
 
 import os
+import shutil
 import signal
 import subprocess
 
@@ -116,3 +117,43 @@ def test_a_working_environment_survives_a_kill(install, working, number):
     assert install(working) == (0, "")
     assert (working / "new").exists()
     assert sorted(path.name for path in working.parent.iterdir()) == ["a python", "venv"]
+
+
+# Stands for one version of python: its pip and its pytest note how they were called.
+VERSION = """#!/bin/sh
+echo "{version} $*" >> {calls}
+case "$*" in
+  *"-m venv"*) mkdir -p "$3/bin" && touch "$3/pyvenv.cfg" && cp "$0" "$3/bin/python";;
+  *"-m pytest"*) echo "5 passed in 1.23s"; [ {version} != 3.12 ];;
+esac
+"""
+
+
+@pytest.mark.parametrize("torch", ["", "no"])
+def test_every_python_that_is_found_is_tested(tmp_path, torch):
+    """One that is missing, or whose tests fail, does not stop the others; the end says it all."""
+    shutil.copytree(ROOT / "envs", tmp_path / "project" / "envs")
+    calls, programs = tmp_path / "calls", tmp_path / "programs"
+    programs.mkdir()
+    for version in ("3.11", "3.12", "3.13"):
+        program = programs / f"python{version}"
+        program.write_text(VERSION.format(version=version, calls=calls))
+        program.chmod(0o755)
+    (programs / "python3.14").symlink_to("/bin/false")
+    run = subprocess.run(
+        [tmp_path / "project" / "envs" / "pythons.sh"],
+        env=os.environ | {"PATH": f"{programs}:/usr/bin:/bin", "TORCH": torch},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    made = "the lock resolves; without torch" if torch else "the lock installed"
+    assert run.stdout.splitlines()[-4:] == [
+        *(f"Python {version}: {made}: 5 passed in 1.23s" for version in ("3.11", "3.12", "3.13")),
+        "Python 3.14: not found here",
+    ]
+    said = calls.read_text().splitlines()
+    assert sum("-m pytest" in line for line in said) == 3
+    installed = [line for line in said if "--requirement" in line]
+    assert sum("--dry-run" in line for line in installed) == (3 if torch else 0)

@@ -1,0 +1,37 @@
+"""A locale that knows no θ: every file is read and written as UTF-8 all the same."""
+
+import os
+
+import pytest
+from workflow.project import Project
+
+# PYTHONUTF8=0, or Python would take UTF-8 in the locale C by itself.
+PLAIN = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """Runs snakemake there, in a fresh project; what it printed."""
+    project = Project.fresh(tmp_path / "project")
+
+    def run(*targets):
+        done = project.snakemake(*targets, "--cores", "2", environment=PLAIN)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    run.project = project
+    return run
+
+
+def test_a_small_run_in_the_locale_c(plain):
+    """Training, a figure, tables with Greek letters, and the report; all as in UTF-8."""
+    targets = ("figure_1", "table_toy", "table_own")
+    plain(*targets)
+    plain(*targets, "--report", "report.html")
+    results = plain.project.path / "results" / "tiny"
+    assert "θ" in (results / "tables" / "toy.md").read_text(encoding="utf-8")
+    logs = list((results / "logs").rglob("*.log"))
+    assert logs
+    for path in [*logs, plain.project.path / "report.html"]:
+        assert os.fsdecode(path.read_bytes())
+        path.read_text(encoding="utf-8")
