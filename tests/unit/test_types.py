@@ -5,6 +5,8 @@ import ast
 import pytest
 from workflow.project import ROOT
 
+from relax.runs.sources import _Running, _tree, imported_by
+
 PACKAGE = ROOT / "src" / "relax"
 ROOMS = ("estimators", "relaxations", "surrogates", "exact", "numerics", "frontdoor")
 FILES = sorted(path for room in ROOMS for path in (PACKAGE / room).glob("*.py"))
@@ -46,3 +48,32 @@ def test_what_has_no_type_is_found():
 
 def test_the_package_says_that_it_is_typed():
     assert (PACKAGE / "py.typed").is_file()
+
+
+PLAIN = "import math\n\n\ndef f(x, *, y=1):\n    z = x\n    return math.cos(z)\n"
+TYPED = """from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def f(x: Tensor, *, y: int = 1) -> float:
+    z: Tensor = x
+    return math.cos(z)
+"""
+
+
+def test_a_type_changes_no_result(tmp_path):
+    """So that it reruns nothing; the control: a field of a class is more than its value."""
+
+    def runs(source):
+        path = tmp_path / "code.py"
+        path.write_text(source, encoding="utf-8")
+        return ast.dump(_Running().visit(_tree(path))), imported_by(path, "code")
+
+    assert runs(TYPED) == runs(PLAIN)
+    assert runs("class A:\n    x: int = 1\n") != runs("class A:\n    x = 1\n")
+    assert runs(PLAIN) != runs(PLAIN.replace("cos", "sin"))
