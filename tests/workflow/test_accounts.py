@@ -19,7 +19,7 @@ def account(tmp_path):
     def read(*words):
         command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", *words]
         run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-        return re.search(r"slurm_account=([^,\n]*)", run.stdout + run.stderr)[1]
+        return re.search(r"resources: .*slurm_account=([^,\n]*)", run.stdout + run.stderr)[1]
 
     return read
 

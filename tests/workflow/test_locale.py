@@ -1,7 +1,5 @@
 """A locale that knows no θ: every file is read and written as UTF-8 all the same."""
 
-import os
-
 import pytest
 from workflow.project import Project
 
@@ -24,14 +22,14 @@ def plain(tmp_path):
 
 
 def test_a_small_run_in_the_locale_c(plain):
-    """Training, a figure, tables with Greek letters, and the report; all as in UTF-8."""
-    targets = ("figure_1", "table_toy", "table_own")
-    plain(*targets)
-    plain(*targets, "--report", "report.html")
+    """Training, a figure and a table with Greek letters, all as in UTF-8.
+
+    Everything that there is, and the report: tests/faults/test_surroundings.py.
+    """
+    plain("figure_1", "table_toy")
     results = plain.project.path / "results" / "tiny"
     assert "θ" in (results / "tables" / "toy.md").read_text(encoding="utf-8")
     logs = list((results / "logs").rglob("*.log"))
     assert logs
-    for path in [*logs, plain.project.path / "report.html"]:
-        assert os.fsdecode(path.read_bytes())
+    for path in logs:
         path.read_text(encoding="utf-8")
