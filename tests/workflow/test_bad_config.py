@@ -16,7 +16,7 @@ SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 MISTAKES = [
     ("toy.stepz: 5", "toy.stepz: unknown key; did you mean 'steps'?", "Allowed here: targets,"),
     ("toy.surrogate.width: 5", "toy.surrogate.width: unknown key", "hidden, activation"),
-    ("vea: {}", "vea: unknown key; did you mean 'vae'?", "preset, data, toy, theory, vae"),
+    ("vea: {}", "vea: unknown key; did you mean 'vae'?", "preset, data, archive, toy, theory, vae"),
     ("toy:", "toy: must be a block of keys"),
     ("toy.surrogate: 3", "toy.surrogate: must be a block of keys; got 3"),
     ('preset: "a\\n"', "preset: must be made of"),

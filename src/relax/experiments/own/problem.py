@@ -59,6 +59,8 @@ def latents_of(latents, outcomes):
 class OwnCost:
     """A function of a file as a `problem` (see `relax.experiments.toy.problem.RunSettings`)."""
 
+    by_quadrature = ()
+
     def __init__(self, settings):
         self.known = latents_of(settings.latents, settings.outcomes)
         self.relaxation, self.latents = self.known.relaxation, self.known.flat
