@@ -18,6 +18,7 @@ from relax.experiments.archive import rates_summary, summary
 from relax.experiments.archive.__main__ import main
 from relax.experiments.archive.pack import COLUMNS, pack, write_packed
 from relax.experiments.archive.stack import read_packed, stack
+from relax.experiments.claims_figures import placed
 from relax.experiments.vae import published_summary
 from relax.experiments.vae import training as vae_training
 from relax.experiments.vae.claims import better_elbo
@@ -272,6 +273,19 @@ def test_runs_that_had_not_ended_are_judged_as_far_as_both_came(tmp_path):
     rows = {row["claim"]: row for row in better_elbo(ended)}
     assert rows[claim.format("validation")]["verdict"] == FOR
     assert "unfinished" not in rows[claim.format("validation")]["scale"]
+
+
+def test_a_run_apart_has_a_heading_of_its_own_in_figure_0(tmp_path):
+    """Though its data set's name has parentheses of its own."""
+    made(tmp_path / "first")
+    tables = stack([tmp_path / "first", made(tmp_path / "again")])
+    claims = pd.DataFrame(better_elbo(tables))
+    headings = {placed(claim) for claim in claims.itertuples()}
+    assert {heading for heading, _ in headings} == {
+        "Discrete VAE: mnist, linear1",
+        "Discrete VAE: mnist (again), linear1",
+    }
+    assert len({words for _, words in headings}) == len(headings) / 2
 
 
 def test_the_shipped_runs_are_whole_and_small():

@@ -61,6 +61,8 @@ DIGITS = "001cd7e071b654b71c735766f12262d7d472d1890571577101728c2fd302561e"
 
 def test_mnist5k_is_mnist_binarized_once(tmp_path):
     """4,000, 500 and 500 images, by content: the default preset's results are made with these."""
+    default = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text("utf-8"))
+    assert default["vae"]["datasets"] == ["mnist5k"]
     for name in ("once", "again"):
         prepare("mnist5k", preparation(BUILT_IN["mnist5k"]), [], tmp_path / f"{name}.npz")
     assert (tmp_path / "once.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()

@@ -74,7 +74,7 @@ def number(claim):
 
 def placed(claim):
     """The heading that a claim stands under, and its words without what the heading says."""
-    found = re.search(r" on the VAE \((.*?)\)", claim.claim)
+    found = re.search(r" on the VAE \((.*?, \w+)\)", claim.claim)
     if found:
         return f"Discrete VAE: {found[1]}", claim.claim.replace(found[0], "")
     stem = re.sub(r"^fig(\d+)_", r"Figure \1: ", claim.evidence.removesuffix(".csv"))
