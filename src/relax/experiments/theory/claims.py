@@ -201,8 +201,8 @@ def learned_surrogate_beats_concrete(tables):
             learned = rows[rows.family == "relax"]
             best = rows[rows.family == "concrete family"].groupby(["noise", "theta"]).variance
             bounded = _learned(learned, best.mean())
-            if not missing(family):
-                of_target = family[np.isclose(family.target, target)]
+            of_target = None if missing(family) else family[np.isclose(family.target, target)]
+            if not missing(of_target):
                 hottest = of_target[of_target.temperature == of_target.temperature.max()]
                 best = hottest.groupby(["noise", "theta"]).variance.mean()
                 hot = _learned(learned, best, _needed(learned, of_target))
