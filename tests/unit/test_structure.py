@@ -3,6 +3,7 @@
 import itertools
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +12,8 @@ import torch
 from relax.experiments.structure import graphs
 from relax.experiments.structure.claims import CLAIMS
 from relax.experiments.structure.cost import SoftCost, TableCost
+from relax.experiments.structure.figures import fig17_structure
+from relax.experiments.structure.graph_figures import fig18_graph
 from relax.experiments.structure.latents import LATENTS, Edges, Ordering
 from relax.experiments.structure.observations import consensus, correlation_of, read_observations
 from relax.experiments.structure.optimum import best_graph
@@ -353,3 +356,51 @@ def test_shapes_of_latents():
     """110 edges of the proteins, or 11 places and 55 pairs."""
     assert Edges(11).latents == 110
     assert Ordering(11).latents == 66
+
+
+def drawn(tables):
+    """Both figures, as axes; closed."""
+    shown = fig17_structure(tables["training"], tables["known"], tables["variance"])
+    graph = fig18_graph(tables["edges"], tables["known"])
+    plt.close("all")
+    return shown.axes, graph.axes
+
+
+def test_figures_show_the_optimum_and_every_graph(tables):
+    """Two kinds of latents and random graphs; four graphs, with an arrow for each likely edge."""
+    panels, pictures = drawn(tables)
+    assert len(panels) == 6
+    best = tables["known"].query("problem == 'data' and graph == 'best'")
+    for panel in (panels[0], panels[2]):
+        assert any(set(line.get_ydata()) == {best.score.iloc[0]} for line in panel.lines)
+    titles = [picture.get_title() for picture in pictures]
+    assert titles[:2] == ["learned by RELAX: edges", "learned by RELAX: ordering"]
+    assert titles[2].endswith("1.2262 nats a cell")
+    assert [len(picture.patches) for picture in pictures[2:]] == [7, 17]
+    names = {text.get_text() for text in pictures[0].texts}
+    assert {"praf", "pjnk"} <= names
+    assert len(names) == 11
+
+
+def test_a_table_of_ones_own(tmp_path):
+    """Three columns, of which two go together; nothing is known to compare with."""
+    draw = generator(0, "split", 5)
+    values = pd.DataFrame(draw.standard_normal((80, 3)), columns=["wind", "rain", "sun"])
+    values["sun"] -= 2 * values.rain
+    path = tmp_path / "weather.csv"
+    values.to_csv(path, index=False)
+    known = all_known_graphs(["data"], str(path), "none")
+    assert set(known.graph) == {"best"}
+    assert {*known.parent, *known.child} == {"rain", "sun"}
+    own = settings("rloo", problems={"data": ["ordering"]}, file=str(path), transform="none")
+    found = train_all(own, known) | {"known": known}
+    measure = MeasureSettings(points=2, tuning_steps=0, estimates=5, reference_estimates=5)
+    found["variance"] = measure_variance(own, measure, known)
+    table = summarise(found["training"], known, found["seconds"])
+    assert list(table.estimator) == ["rloo", "best graph"]
+    assert table.distance.isna().all()
+    assert table.found[0] == 1
+    panels, pictures = drawn(found)
+    assert len(panels) == 2
+    titles = [picture.get_title().split(":")[0] for picture in pictures]
+    assert titles == ["learned by RLOO", "the best of all graphs"]

@@ -50,12 +50,11 @@ class TableCost:
 
     def cycles(self, graph: Tensor) -> Tensor:
         """h of matrices [replica, batch, parent, child], hard or not: [replica, batch]."""
-        power = self.identity + graph.flatten(0, 1) / 2**self.doublings
+        power = torch.add(self.identity, graph.flatten(0, 1), alpha=2.0**-self.doublings)
         for _ in range(self.doublings - 1):
             power = power @ power
         # The trace of the last product, without the product.
-        trace = torch.linalg.vecdot(power.flatten(1), power.mT.flatten(1))
-        return trace.view(graph.shape[:2]) - self.latents.nodes
+        return (power * power.mT).sum((1, 2)).view(graph.shape[:2]) - self.latents.nodes
 
 
 class SoftCost(TableCost):

@@ -7,7 +7,6 @@ are 0 or 1 for a hard b, and between them for a relaxed one.
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from relax.experiments.structure.graphs import topological_order
 from relax.relaxations.bernoulli import BERNOULLI
@@ -35,9 +34,9 @@ class Edges:
         # Between one entry of the diagonal and the next lie d others: d - 1 rows of d + 1, the
         # last of each on the diagonal, behind the first.
         d = self.nodes
-        return pad(pad(b.unflatten(-1, (d - 1, d)), (0, 1)).flatten(-2), (1, 0)).unflatten(
-            -1, (d, d)
-        )
+        graph = b.new_zeros(*b.shape[:-1], d * d)
+        graph[..., 1:].unflatten(-1, (d - 1, d + 1))[..., :d] = b.unflatten(-1, (d - 1, d))
+        return graph.unflatten(-1, (d, d))
 
     def start(self, probability: float) -> Tensor:
         """Logits [latent] with this probability of every edge."""
