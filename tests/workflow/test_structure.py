@@ -1,4 +1,4 @@
-"""A table of the user's own for structure learning: found, or refused before anything is trained."""
+"""A table of one's own for structure learning: found, or refused before anything is trained."""
 
 import pytest
 import yaml
