@@ -50,7 +50,7 @@ UNUSED = {
     "files": {"a.npz": {"path": "a.npz", "sha256": "0" * 64}},
     "shape": [8, 8],
 }
-STRUCTURE = [f"train_structure {name}" for name in ("reinforce", "relax", "rloo")]
+STRUCTURE = [f"train_structure {name}" for name in ("relax", "rloo")]
 STRUCTURE_FIGURES = ["figure_17", "figure_18", "table_structure", *LEDGER, "all"]
 EDITED_KEYS = {
     "structure.acyclicity": (1.0, [*STRUCTURE, *STRUCTURE_FIGURES]),
