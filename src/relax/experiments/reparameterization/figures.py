@@ -22,6 +22,7 @@ TERM_LABELS = {
     "correction": r"correction $f s - c\,\Delta s$",
     "recursion": r"recursion $c'\,\Delta h$",
 }
+RECURSIONS = ("recursive", "score_recursive")  # whose terms are shown while c is learned
 WITH_TERMS = ("generalised", "recursive", "lax", "score_recursive")
 
 
@@ -119,8 +120,13 @@ def _while_learned(panel, own, title):
             panel.plot([0, last], [lines.variance.median()] * 2, **look(name))
         else:
             draw_band(panel, lines, "variance", "reinforce", **look(name))
+        if name in RECURSIONS:
+            for term, marker in MARKERS.items():
+                curve = lines.groupby("step")[term].median()
+                style = {"color": LOOKS[name]["color"], "linewidth": 0.6, "markersize": 2.5}
+                panel.plot(curve[curve > 0], marker=marker, **style)
     panel.set(yscale="log", xlabel="updates of $c$", title=title, xlim=(0, last))
-    panel.set_ylabel("variance of $g$")
+    panel.set_ylabel("variance of $g$, and of terms")
 
 
 def _training(panel, training):
