@@ -159,7 +159,7 @@ def test_a_wrong_declaration_ends_before_any_job(project, tmp_path):
     config = write_config(tmp_path, settings(sets) | {"data.sets.letters.format": "csv"})
     run = project.snakemake("--cores", "1", config=config)
     assert run.returncode != 0
-    said = "data.sets.letters.format: must be one of digits, mlxtend, matlab, npz; got 'csv'"
+    said = "data.sets.letters.format: must be one of digits, mlxtend, matlab, npz, text; got 'csv'"
     assert said in run.stdout
     assert "Traceback" not in run.stdout
     assert "Job stats" not in run.stdout
