@@ -14,9 +14,11 @@ one in a comment, and what stands between that comment and the next `<!-- end --
     <!-- times default -->                     each figure of figures.csv: target, keys, time
     <!-- bench bench vae -->                   by `make bench`: vae, toy, door or goals
 
-`column=value` keeps the rows with this value in the CSV file; `show`, `rows`, `columns` and `cells`
-name columns of the table for people, `column:heading` under another heading. Words of several
-parts stand in quotes. `tests/unit/test_pages.py` fails when a page and its tables disagree.
+`without="words"` stands in place of a table, or of claims, that the published run does not have.
+`column=value` keeps the rows with this value in the CSV file; `show`, `rows`, `columns` and
+`cells` name columns of the table for people, `column:heading` under another heading. Words of
+several parts stand in quotes. `tests/unit/test_pages.py` fails when a page and its tables
+disagree.
 """
 
 import argparse
@@ -139,6 +141,9 @@ def markdown(table):
 
 def show_table(published, place, **options):
     run, _, name = place.partition("/")
+    without = options.pop("without", None)
+    if without and not (published.folder / run / f"{name}.csv").exists():
+        return without
     table = published.table(run, name)
     shape = {
         key: options.pop(key) for key in ("show", "rows", "columns", "cells") if key in options
@@ -155,9 +160,11 @@ def show_table(published, place, **options):
     return markdown(columns_of(shown, shape["show"]) if "show" in shape else shown)
 
 
-def show_claims(published, run, evidence):
+def show_claims(published, run, evidence, without=None):
     table = published.table(run, "claims")
     table = table[table.evidence == evidence]
+    if table.empty and without:
+        return without
     if table.empty:
         raise PageError(f"no claim of {run} rests on {evidence}")
     return markdown(readable_claims(table).drop(columns="evidence"))

@@ -242,3 +242,12 @@ def test_publishing_what_has_not_ended(finished):
     assert done.stderr.startswith("error: ")
     assert "let the whole run end first" in done.stderr
     assert sorted((finished / "docs/tables/default").iterdir()) == before
+
+
+def test_what_is_not_published_yet_can_be_said_in_words(pages, published):
+    """A table and claims that an older run lacks; asked for without words it is still an error."""
+    for asked in ("table default/absent", "claims default absent"):
+        page = f'<!-- {asked} without="not yet" -->\n\n<!-- end -->\n'
+        assert "\nnot yet\n" in pages.filled(page, DOCS / "page.md", published)
+        with pytest.raises(pages.PageError):
+            pages.filled(f"<!-- {asked} -->\n\n<!-- end -->\n", DOCS / "page.md", published)
