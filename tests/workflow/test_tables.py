@@ -47,7 +47,7 @@ COLUMNS = {
     ),
     "rl/*/*/*/*/*/training.csv": (
         "environment task estimator learning_rate surrogate_learning_rate noise solved seed update "
-        "episode frame reward gradient_variance"
+        "episode frame reward gradient_variance diverged_update"
     ),
     "rl/*/*/*/*/*/shown.csv": (
         "environment task estimator learning_rate surrogate_learning_rate noise solved seed step "
@@ -57,7 +57,7 @@ COLUMNS = {
         "environment task estimator learning_rate surrogate_learning_rate noise seeds frames "
         "episodes horizon solved_seeds episodes_to_solve episodes_to_solve_se frames_to_solve "
         "frames_to_solve_se final_reward final_reward_se log_variance log_variance_se "
-        "published_episodes_to_solve published_se"
+        "published_episodes_to_solve published_se runs diverged"
     ),
     "tables/toy.csv": (
         "problem target estimator noise seeds steps theta best_probability loss loss_se "

@@ -1,7 +1,9 @@
 """Claims about reinforcement learning, judged from the training tables of the policies."""
 
+from relax.errors import NonFiniteError
 from relax.experiments.control.summary import (
     followed_alike,
+    left_out,
     run_log_variance,
     select_rates,
     solved_at,
@@ -37,6 +39,15 @@ def _scale(runs):
     return f"{count(runs.seed.nunique(), 'seed')}, {frames:,} frames"
 
 
+def _selected(runs, ours):
+    """The rows of two estimators that count, or None, and which diverged, for the scale."""
+    runs = runs[runs.estimator.isin([ours, RIVAL])]
+    try:
+        return select_rates(runs), "".join(f"; {gone}" for gone in [left_out(runs)] if gone)
+    except NonFiniteError:
+        return None, ""
+
+
 def fewer_episodes(tables):
     """Episodes until solved: a comparison of times of which some are censored.
 
@@ -51,9 +62,9 @@ def fewer_episodes(tables):
     for name, ours, runs in _problems(tables):
         finding = None
         if runs is not None and RIVAL in set(runs.estimator):
-            runs = select_rates(runs[runs.estimator.isin([ours, RIVAL])])
-            at = followed_alike(solved_at(runs))
-            gap = paired_interval(at, "time", ours, RIVAL)
+            runs, gone = _selected(runs, ours)
+            at = None if runs is None else followed_alike(solved_at(runs))
+            gap = None if runs is None else paired_interval(at, "time", ours, RIVAL)
             if gap is not None:
                 p = _logrank(*(at[at.estimator == each] for each in (ours, RIVAL)))
                 solved = " and ".join(
@@ -61,8 +72,8 @@ def fewer_episodes(tables):
                     f"{count((at.estimator == each).sum(), 'seed')} of {label(each)}"
                     for each in (ours, RIVAL)
                 )
-                scale = f"{_scale(runs)}; followed for {at.horizon.iloc[0]:,} episodes, in which "
-                scale += f"{solved} solve it; log-rank p = {p:.2g}"
+                scale = f"{_scale(runs)}{gone}; followed for {at.horizon.iloc[0]:,} episodes, in "
+                scale += f"which {solved} solve it; log-rank p = {p:.2g}"
                 finding = judged(gap, scale, gap.mean < 0 and p < 1 - LEVEL, below=0)
         yield row(
             f"{label(ours)} solves {name} in fewer episodes than {label(RIVAL)}",
@@ -95,10 +106,11 @@ def less_variance(tables):
     for name, ours, runs in _problems(tables):
         finding = None
         if runs is not None:
-            runs = select_rates(runs[runs.estimator.isin([ours, RIVAL])])
-            gap = paired_interval(run_log_variance(runs), "log", ours, RIVAL)
+            runs, gone = _selected(runs, ours)
+            log = None if runs is None else run_log_variance(runs)
+            gap = None if runs is None else paired_interval(log, "log", ours, RIVAL)
             if gap is not None:
-                finding = judged(gap, f"{_scale(runs)}, own paths", below=0)
+                finding = judged(gap, f"{_scale(runs)}, own paths{gone}", below=0)
         yield row(
             f"The policy gradient of {label(ours)} has less variance than that of {label(RIVAL)} "
             f"on {name}",

@@ -25,8 +25,11 @@ class Measurement:
         """The variance, as `gradient_variance` defines it, by episodes of this index: [replica]."""
         trainer, settings, each = self.trainer, self.trainer.settings, self.each
         purposes = ("fresh environment", "fresh noise")
+        alive = trainer.divergence.alive.tolist()  # of the others there is nothing to measure
         lanes = [
             Lane(environment, settings.seeds[row // each], index * each + row % each, purposes)
+            if alive[row // each]
+            else None
             for row, environment in enumerate(self.environments)
         ]
         frames, _ = live(
@@ -58,11 +61,14 @@ def repeated(module, times):
 
 def show(trainer):
     """The table `shown` of `train`, of the policies as they stand."""
-    settings = trainer.settings
+    settings, alive = trainer.settings, trainer.divergence.alive.tolist()
+    if not any(alive):
+        names = (f"observation_{index}" for index in range(trainer.spaces.observations))
+        return pd.DataFrame(columns=["seed", "step", *names])
     purposes = ("shown environment", "shown noise")
     lanes = [
-        Lane(environment, seed, 0, purposes)
-        for environment, seed in zip(trainer.environments, settings.seeds, strict=True)
+        Lane(environment, seed, 0, purposes) if own else None
+        for environment, seed, own in zip(trainer.environments, settings.seeds, alive, strict=True)
     ]
     frames, _ = live(trainer.policy, trainer.spaces, lanes, settings.noise, settings.discount)
     tables = []

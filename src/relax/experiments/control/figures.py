@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from relax.experiments.control.summary import frames_of, select_rates
+from relax.experiments.control.summary import frames_of, left_out, select_rates
 from relax.presentation.common import count, log_variance
 from relax.presentation.style import draw_band, estimator_look, finish, new_figure, ordered
 
@@ -43,8 +43,8 @@ def fig11_rl(policies):
             with the most reward is shown; and `solved`, the mean reward of 100 episodes above which
             the task counts as solved.
     """
+    gone, policies = left_out(policies), select_rates(policies)
     tasks = policies.task.unique()
-    policies = select_rates(policies)
     figure, axes = new_figure(2, len(tasks), max(3.6 * len(tasks), 7.0), 2.1, sharex="col")
     handles, scales, goals = {}, [], []
     for column, task in enumerate(tasks):
@@ -71,7 +71,8 @@ def fig11_rl(policies):
         "(mean over seeds; bands: quartiles)"
     )
     order = [handles[name] for name in ordered(handles)]
-    return finish(figure, title, [*order, *goals], "; ".join(scales))
+    scale = "\n".join(filter(None, ["; ".join(scales), gone]))
+    return finish(figure, title, [*order, *goals], scale)
 
 
 def _short(frames, _):
@@ -92,8 +93,8 @@ def fig13_cartpole(policies, shown):
     keys = ["task", "estimator", "learning_rate", "surrogate_learning_rate"]
     chosen = select_rates(policies)[keys].drop_duplicates()
     shown = shown.merge(chosen, on=keys)
-    seed = shown.seed.min()
-    shown = shown[shown.seed == seed]
+    shown = shown[shown.seed == shown.groupby("estimator").seed.transform("min")]
+    seed = " or ".join(str(seed) for seed in sorted(shown.seed.unique()))
     names = ordered(shown.estimator)
     figure, axes = new_figure(len(names), SNAPSHOTS, 9.0, 0.75)
     for row, name in zip(axes, names, strict=True):

@@ -3,7 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from relax.errors import NonFiniteError
+from relax.presentation import divergence
 from relax.presentation.common import count, in_registry_order, label, log_variance
+from relax.presentation.divergence import fates, finite, has_diverged, preferred
 from relax.presentation.published import EPISODES_TO_SOLVE
 
 WINDOW = 100  # episodes: a task is solved where their mean reward is above its threshold
@@ -12,18 +15,36 @@ RUN = ["environment", "task", "estimator"]
 
 
 def select_rates(training):
-    """For each task and estimator, the rows of the pair of rates with the most reward.
+    """For each task and estimator, the rows of the pair of rates that counts, but diverged runs.
 
-    That is the mean reward an episode, weighted by its frames: the area under the curve of reward
-    against frames; its mean over seeds.
+    It is the one with the most reward: the mean reward an episode, weighted by its frames, which is
+    the area under the curve of reward against frames; its mean over seeds. Pairs at which fewer
+    seeds diverged come first. An estimator whose runs all diverged has no rows.
+
+    Raises:
+        NonFiniteError: every run diverged.
     """
-    training = training.assign(frames=frames_of(training))
-    training["weighted"] = training.reward * training.frames
-    sums = training.groupby([*RUN, *RATES, "seed"])[["weighted", "frames"]].sum()
-    area = (sums.weighted / sums.frames).groupby([*RUN, *RATES]).mean()
-    chosen = area.groupby(RUN).idxmax()
     keys = [*RUN, *RATES]
-    return training.drop(columns="weighted").set_index(keys).loc[list(chosen)].reset_index()
+    weighted = training.assign(frames=frames_of(training), gone=has_diverged(training))
+    weighted["weighted"] = weighted.reward * weighted.frames
+    sums = weighted.groupby([*keys, "seed"]).agg(
+        weighted=("weighted", "sum"), frames=("frames", "sum"), gone=("gone", "any")
+    )
+    areas = (sums.weighted / sums.frames).mask(sums.gone)
+    chosen = []
+    for run, own in areas.groupby(RUN):
+        rates = preferred(own.droplevel(RUN).unstack("seed"))
+        if rates is not None:
+            chosen.append((*run, *rates))
+    if not chosen:
+        raise NonFiniteError(f"no run of a policy is left to show ({left_out(training)})")
+    weighted = weighted.drop(columns=["weighted", "gone"])
+    return finite(weighted.set_index(keys).loc[chosen].reset_index())
+
+
+def left_out(training):
+    """In words, how many runs diverged at which learning rates; "" where none did."""
+    return divergence.left_out(training, RUN, RATES)
 
 
 def frames_of(training):
@@ -92,7 +113,11 @@ def summarise(policies):
     episodes_to_solve and frames_to_solve: restricted means over all seeds, a seed that has not
     solved it counting as the horizon (`followed_alike`); final_reward: mean over the last 100
     episodes; log_variance: of the policy gradient, mean over the run's measurements;
-    published_episodes_to_solve, published_se.
+    published_episodes_to_solve, published_se; runs, diverged: how many there are of all rates and
+    seeds, and how many of them diverged: the other columns are of those that did not.
+
+    Raises:
+        NonFiniteError: every run diverged.
     """
     training = select_rates(policies)
     keys = [*RUN, *RATES, "noise"]
@@ -129,6 +154,9 @@ def summarise(policies):
     pairs = [published(row.environment, row.estimator) for row in rows.itertuples()]
     rows["published_episodes_to_solve"] = [mean for mean, _ in pairs]
     rows["published_se"] = [error for _, error in pairs]
+    rows = rows.merge(fates(policies, RUN, RATES), on=RUN, how="right")
+    whole = ["seeds", "frames", "horizon", "solved_seeds"]  # also where some are empty
+    rows[whole] = rows[whole].astype("Int64")
     return in_registry_order(rows, *RUN)
 
 
@@ -140,6 +168,7 @@ def published(environment, estimator):
 def for_people(table):
     """`summarise_rl`'s table with few and short columns, as text, for Markdown."""
     rows = list(table.itertuples())
+    gone = [getattr(row, "diverged", 0) for row in rows]  # older tables have none
 
     def mean_se(mean, error, digits=0):
         if pd.isna(mean):
@@ -155,8 +184,13 @@ def for_people(table):
         {
             "environment": table.environment,
             "estimator": [label(row.estimator) for row in rows],
-            "rates": [f"{r.learning_rate:g}, {r.surrogate_learning_rate:g}" for r in rows],
-            "solved": [f"{row.solved_seeds} of {count(row.seeds, 'seed')}" for row in rows],
+            "rates": [
+                "" if pd.isna(r.seeds) else f"{r.learning_rate:g}, {r.surrogate_learning_rate:g}"
+                for r in rows
+            ],
+            "solved": [
+                "" if pd.isna(r.seeds) else f"{int(r.solved_seeds)} of {_seeds(r)}" for r in rows
+            ],
             "episodes to solve": [
                 at_least(row) + mean_se(row.episodes_to_solve, row.episodes_to_solve_se)
                 for row in rows
@@ -169,6 +203,16 @@ def for_people(table):
             ],
             "final reward": [mean_se(r.final_reward, r.final_reward_se, 1) for r in rows],
             "log-variance": [mean_se(r.log_variance, r.log_variance_se, 2) for r in rows],
-            "scale": [f"{count(r.seeds, 'seed')}, {r.frames:,} frames" for r in rows],
+            "scale": [
+                "; ".join(
+                    ([] if pd.isna(r.seeds) else [f"{_seeds(r)}, {int(r.frames):,} frames"])
+                    + ([f"{lost} of {count(r.runs, 'run')} diverged"] if lost else [])
+                )
+                for r, lost in zip(rows, gone, strict=True)
+            ],
         }
     )
+
+
+def _seeds(row):
+    return count(int(row.seeds), "seed")

@@ -3,8 +3,6 @@
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 
@@ -13,16 +11,18 @@ from relax.estimators.learning import learn_surrogates
 from relax.estimators.registry import REGISTRY, load_estimator
 from relax.experiments.control.environments import Lane, Spaces, live, make
 from relax.experiments.control.evaluation import Measurement, show
+from relax.experiments.control.history import History
 from relax.experiments.control.problem import (
     Policy,
     entropy_gradient,
     policy_gradient,
     set_gradient,
 )
-from relax.numerics.finite import check_finite
+from relax.numerics.finite import NEVER, Divergence
 from relax.numerics.optimizers import RMSProp, adam
 from relax.numerics.replicas import parameter_generators
 from relax.runs.checkpoints import save_checkpoint
+from relax.runs.jobs import say
 from relax.runs.progress import progress
 from relax.runs.resume import stoppable
 from relax.runs.tables import labelled
@@ -152,6 +152,7 @@ class Trainer:
             if parameters
         }
         self.learned = nn.ModuleDict({"policy": self.policy, "surrogate": self.surrogate})
+        self.divergence = Divergence(len(seeds))
 
     def live(self, history):
         """A batch for each seed that has frames left, none for the others; as `live` returns it."""
@@ -194,15 +195,13 @@ class Trainer:
         The policy's gradient is made before its surrogate has seen the frames, so that c does not
         depend on the samples which it corrects.
 
-        Raises:
-            NonFiniteError: the gradient stopped being finite.
+        A seed whose gradient stops being finite is noted in `divergence`; seeds do not meet.
         """
         settings = self.settings
         estimate = self.estimate(frames)
         gradient = estimate.gradient.detach().squeeze(1)
-        check_finite(
-            step=step, seeds=settings.seeds, estimator=settings.estimator, gradient=gradient
-        )
+        self.divergence.now.fill_(step)
+        self.divergence.note(gradient)
         if settings.entropy_weight:
             entropy = entropy_gradient(self.spaces.relaxation, self.policy, frames)
             gradient = gradient - settings.entropy_weight * entropy
@@ -222,73 +221,18 @@ class Trainer:
     def state(self):
         """Everything that the next update depends on, but for the counts of `History`."""
         optimizers = {name: o.state_dict() for name, o in self.optimizers.items()}
-        return {"learned": self.learned.state_dict(), "optimizers": optimizers}
-
-    def load(self, state):
-        """Go back to a `state`."""
-        self.learned.load_state_dict(state["learned"])
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-
-
-class History:
-    """What the seeds have lived: their episodes and frames, and each one's policy at its end."""
-
-    COLUMNS = ("seed", "update", "episode", "frame", "reward", "gradient_variance")
-
-    def __init__(self, settings):
-        self.settings = settings
-        self.updates, self.rows = 0, []
-        self.episodes, self.frames = ([0] * len(settings.seeds) for _ in range(2))
-        self.trained = [None] * len(settings.seeds)
-
-    def going(self):
-        """For each seed whether it has frames left."""
-        return [frames < self.settings.frames for frames in self.frames]
-
-    def count(self, ended, variance, policy):
-        """After an update: each seed's ended episodes, and the variance measured before it."""
-        self.updates += 1
-        for row, going in enumerate(self.going()):
-            measured = np.nan if variance is None else variance[row].item()
-            for episode in ended[row]:
-                self.episodes[row] += 1
-                self.frames[row] += episode.frames
-                numbers = (self.episodes[row], self.frames[row], episode.reward, measured)
-                self.rows.append((self.settings.seeds[row], self.updates, *numbers))
-                measured = np.nan
-            if going and not self.going()[row]:
-                parameters = policy.state_dict().items()
-                self.trained[row] = {name: p[row].clone() for name, p in parameters}
-
-    def policies(self):
-        """Each seed's policy as it was when its frames were used up, stacked: a state_dict."""
-        names = self.trained[0]
-        return {name: torch.stack([own[name] for own in self.trained]) for name in names}
-
-    def table(self):
-        """The table `training` of `train`, without the labels."""
-        table = pd.DataFrame(self.rows, columns=self.COLUMNS)
-        return table.sort_values(["seed", "episode"], ignore_index=True)
-
-    def note(self):
-        """What is worth reading in the log."""
-        last = {row[0]: row for row in self.rows[-20 * len(self.settings.seeds) :]}
-        return f"reward {np.mean([row[4] for row in last.values()]):.1f}"
-
-    def state(self):
-        """Everything, as tensors, numbers and containers."""
         return {
-            "updates": self.updates,
-            "rows": self.rows,
-            "episodes": self.episodes,
-            "frames": self.frames,
-            "trained": self.trained,
+            "learned": self.learned.state_dict(),
+            "optimizers": optimizers,
+            "diverged": self.divergence.step,
         }
 
     def load(self, state):
         """Go back to a `state`."""
-        vars(self).update(state)
+        self.learned.load_state_dict(state["learned"])
+        self.divergence.step.copy_(state["diverged"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
 
 
 def train(settings, policy_path=None, log=None, unfinished=None):
@@ -303,12 +247,14 @@ def train(settings, policy_path=None, log=None, unfinished=None):
 
     - training, one row an episode: update (whose frames the episode is of), episode, frame (both
       counted at its end), reward (undiscounted), gradient_variance (of the policy gradient, before
-      the update, over `fresh_episodes`; empty where it was not measured);
-    - shown, one row a step of one more episode of each trained policy: step, observation_0, ...
+      the update, over `fresh_episodes`; empty where it was not measured), diverged_update (in all
+      rows of a seed whose gradient stopped being finite: when; it has no rows after that);
+    - shown, one row a step of one more episode of each trained policy that did not diverge: step,
+      observation_0, ...
 
     Raises:
         ConfigError: the environment cannot be made, or the estimator does not take its actions.
-        NonFiniteError: an observation, reward or gradient stopped being finite.
+        NonFiniteError: an environment gave an observation or a reward that is not finite.
         Interrupted: SIGTERM or Ctrl-C came, and the state is saved.
     """
     trainer, history = Trainer(settings), History(settings)
@@ -327,7 +273,7 @@ def train(settings, policy_path=None, log=None, unfinished=None):
                 variance = measure(step // settings.measure_every)
             frames, ended = trainer.live(history)
             trainer.update(frames, step + 1)
-            history.count(ended, variance, trainer.policy)
+            history.count(ended, variance, trainer.policy, trainer.divergence.step.tolist())
             stop = asked_to_stop()  # once: a signal after this is for the next update
             if unfinished and (unfinished.due() or stop):
                 states = {"trainer": trainer.state(), "history": history.state()}
@@ -341,4 +287,12 @@ def train(settings, policy_path=None, log=None, unfinished=None):
     if policy_path:
         save_checkpoint(policies, policy_path)
     trainer.policy.load_state_dict(policies)
+    for seed, update in zip(settings.seeds, history.diverged, strict=True):
+        if update != NEVER:
+            say(
+                f"diverged: {settings.estimator} at learning rates {settings.learning_rate:g}, "
+                f"{settings.surrogate_learning_rate:g}, seed {seed}: the gradient stopped being "
+                f"finite at update {update}. The other seeds are not affected.",
+                log,
+            )
     return labelled(history.table(), **settings.labels), labelled(show(trainer), **settings.labels)

@@ -6,12 +6,12 @@ from relax.errors import NonFiniteError
 from relax.experiments.vae.selection import (
     as_tuned,
     chosen_on_other_seeds,
-    finite,
     first_passages,
     left_out,
     on_selected_path,
 )
 from relax.presentation.common import count, label
+from relax.presentation.divergence import finite
 from relax.presentation.intervals import interval, paired_interval, worst
 from relax.presentation.judge import (
     HIGH,

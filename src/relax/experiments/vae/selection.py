@@ -8,45 +8,21 @@ come first at which the fewest seeds diverged; the validation ELBO decides betwe
 import pandas as pd
 
 from relax.errors import NonFiniteError
+from relax.presentation import divergence
+from relax.presentation.divergence import finite, has_diverged, preferred
 
 RUN_KEYS = ["dataset", "model", "estimator", "learning_rate"]
 
 
-def has_diverged(runs):
-    """Of each row, whether its run has; tables from before this was noted have none that did."""
-    never = pd.Series(float("nan"), index=runs.index)
-    return runs.get("diverged_step", never).notna()
-
-
-def finite(runs):
-    """The rows of the runs that did not diverge."""
-    return runs[~has_diverged(runs)]
-
-
 def left_out(training):
     """In words, how many runs diverged at which learning rates; "" where none did."""
-    runs = training.assign(gone=has_diverged(training)).groupby([*RUN_KEYS, "seed"]).gone.any()
-    parts = [
-        f"{int(own.sum())} of {len(own)} runs at learning rate {rate:g}"
-        for rate, own in runs.groupby("learning_rate")
-        if own.any()
-    ]
-    return f"diverged, left out: {'; '.join(parts)}" if parts else ""
+    return divergence.left_out(training, RUN_KEYS[:-1], RUN_KEYS[-1:])
 
 
 def _scores(training):
     """The best validation ELBO of each run, empty for one that diverged; by `RUN_KEYS`, seed."""
     elbos = training.valid_elbo.mask(has_diverged(training))
     return elbos.groupby([training[key] for key in (*RUN_KEYS, "seed")]).max()
-
-
-def _preferred(scores):
-    """Of scores [learning rate, seed] the rate that counts, or None where all are empty."""
-    scores = scores[scores.notna().any(axis=1)]
-    if scores.empty:
-        return None
-    lost = scores.isna().sum(axis=1)
-    return scores[lost == lost.min()].mean(axis=1).idxmax()
 
 
 def select_learning_rate(training):
@@ -59,7 +35,7 @@ def select_learning_rate(training):
     """
     chosen = []
     for problem, own in _scores(training).groupby(RUN_KEYS[:-1]):
-        rate = _preferred(own.droplevel(RUN_KEYS[:-1]).unstack("seed"))
+        rate = preferred(own.droplevel(RUN_KEYS[:-1]).unstack("seed"))
         if rate is not None:
             chosen.append((*problem, rate))
     if not chosen:
@@ -80,7 +56,7 @@ def chosen_on_other_seeds(training):
     for key, scores in _scores(training).groupby(RUN_KEYS[:-1]):
         wide = scores.droplevel(RUN_KEYS[:-1]).unstack("seed")
         for seed in wide.columns:
-            rate = _preferred(wide.drop(columns=seed) if wide.shape[1] > 1 else wide)
+            rate = preferred(wide.drop(columns=seed) if wide.shape[1] > 1 else wide)
             if rate is not None:
                 rows.append((*key, rate, seed))
     return pd.DataFrame(rows, columns=[*RUN_KEYS, "seed"])

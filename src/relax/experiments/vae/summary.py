@@ -6,11 +6,10 @@ from relax.experiments.vae.selection import (
     RUN_KEYS,
     ended,
     epochs_to_rebar,
-    finite,
-    has_diverged,
     select_learning_rate,
 )
 from relax.presentation.common import count, in_registry_order, label
+from relax.presentation.divergence import fates, finite
 from relax.presentation.published import (
     EPOCHS_TO_REBAR,
     NEVER,
@@ -44,7 +43,7 @@ def summarise(training, best):
     Raises:
         NonFiniteError: every run diverged.
     """
-    fates = _fates(training)
+    runs_of_each = fates(training, PROBLEM, RUN_KEYS[-1:])
     training = select_learning_rate(training)
     keys = [*RUN_KEYS, "noise"]
     runs = training.groupby([*keys, "seed"], as_index=False).agg(
@@ -74,7 +73,7 @@ def summarise(training, best):
     epochs = epochs_to_rebar(ended(training)).groupby(PROBLEM)
     epochs = epochs.agg(epochs_to_rebar=("epochs", "mean"), seeds_to_rebar=("epochs", "count"))
     epochs = epochs.reset_index()
-    rows = rows.merge(kept, on=keys, how="left").merge(fates, on=PROBLEM, how="right")
+    rows = rows.merge(kept, on=keys, how="left").merge(runs_of_each, on=PROBLEM, how="right")
     if "latents" in training:
         kinds = training.groupby(PROBLEM, as_index=False).latents.first()
         rows = rows.merge(kinds, on=PROBLEM, how="left")
@@ -88,15 +87,6 @@ def summarise(training, best):
     whole = ["seeds", "steps", "bound_samples", "seeds_to_rebar"]  # also where some are empty
     rows[whole] = rows[whole].astype("Int64")
     return in_registry_order(rows, *PROBLEM)
-
-
-def _fates(training):
-    """Of each estimator how many runs there are, and how many of them diverged."""
-    each = training.assign(diverged=has_diverged(training))
-    each = each.groupby([*RUN_KEYS, "seed"], as_index=False).diverged.any()
-    return each.groupby(PROBLEM, as_index=False).agg(
-        runs=("diverged", "size"), diverged=("diverged", "sum")
-    )
 
 
 def _published(rows, numbers):
