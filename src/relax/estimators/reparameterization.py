@@ -117,7 +117,9 @@ def path_estimate(
         f = evaluate(cost, z).detach()
         reparameterization = torch.zeros_like(h)
     correction, recursion = f.unsqueeze(-1) * s, torch.zeros_like(h)
-    if kind.removed and surrogate is not None and not isinstance(surrogate, ZeroSurrogate):
+    if isinstance(surrogate, ZeroSurrogate):
+        surrogate = None
+    if kind.removed and kind.returned and surrogate is not None:
         removed, returned = paths[kind.removed], paths[kind.returned]
         c, of_c = surrogate.value_and_slope(z, cost, context)
         correction = correction - c.unsqueeze(-1) * (removed.weight - returned.weight)

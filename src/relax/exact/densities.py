@@ -62,16 +62,17 @@ def density_nodes(
     ends = _ends(transformation, parameters)
     low, high = ends[:, :1], ends[:, -1:]
     edges = [low + (high - low) * k / panels for k in range(panels + 1)]
-    for z in breaks:
-        place = transformation.inverse(parameters, torch.full_like(parameters[..., :1], z))[..., 0]
+    for value in breaks:
+        kink = torch.full_like(parameters[..., :1], value)
+        place = transformation.inverse(parameters, kink)[..., 0]
         # A break outside is an edge twice: a panel of no length.
         edges.append(torch.minimum(torch.maximum(place, low), high))
-    edges = torch.cat(edges, -1).sort(-1).values
-    points, weights = (torch.as_tensor(x) for x in np.polynomial.legendre.leggauss(order))
-    half = (edges[:, 1:] - edges[:, :-1]).unsqueeze(-1) / 2
-    epsilon = (edges[:, :-1].unsqueeze(-1) + half * (points + 1)).flatten(1).unsqueeze(-1)
+    sides = torch.cat(edges, -1).sort(-1).values
+    points, shares = (torch.as_tensor(x) for x in np.polynomial.legendre.leggauss(order))
+    half = (sides[:, 1:] - sides[:, :-1]).unsqueeze(-1) / 2
+    epsilon = (sides[:, :-1].unsqueeze(-1) + half * (points + 1)).flatten(1).unsqueeze(-1)
     log, z = transformation.log_law(parameters, epsilon)
-    weights = log.exp().squeeze(-1) * (half * weights).flatten(1)
+    weights = log.exp().squeeze(-1) * (half * shares).flatten(1)
     return z, weights / weights.sum(1, keepdim=True)
 
 
