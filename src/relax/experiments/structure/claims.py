@@ -1,6 +1,9 @@
 """Claims about graph structure learning, judged from its tables. The draft only names it."""
 
+from collections.abc import Iterator
+
 import numpy as np
+import pandas as pd
 
 from relax.presentation.common import label
 from relax.presentation.intervals import interval, paired_interval, worst
@@ -29,7 +32,7 @@ def _ends(tables, kind=None):
     return rows.assign(gap=optimum - rows.score, share=(optimum - rows.score) / optimum)
 
 
-def near_the_optimum(tables):
+def near_the_optimum(tables: dict[str, pd.DataFrame]) -> Iterator[dict]:
     """RELAX learns a graph that is near the best of all.
 
     Rule: the interval of the mean gap, as a share of the optimum's score, is below `NEAR`.
@@ -50,7 +53,7 @@ def near_the_optimum(tables):
         )
 
 
-def nearer_than_others(tables):
+def nearer_than_others(tables: dict[str, pd.DataFrame]) -> Iterator[dict]:
     """RELAX ends nearer to the optimum than its rivals, at equal evaluations of f.
 
     Rule: the interval of the gap's difference, paired by seed, is below 0.
@@ -73,7 +76,7 @@ def nearer_than_others(tables):
             )
 
 
-def ordering_helps(tables):
+def ordering_helps(tables: dict[str, pd.DataFrame]) -> Iterator[dict]:
     """With an ordering, in which no sample has a cycle, RELAX ends nearer to the optimum.
 
     Rule: the interval of the gap with an ordering minus that with edges, by seed, is below 0.
@@ -93,7 +96,7 @@ def ordering_helps(tables):
     )
 
 
-def less_variance(tables):
+def less_variance(tables: dict[str, pd.DataFrame]) -> Iterator[dict]:
     """A step's gradient has less variance with RELAX than with its rivals, at equal evaluations.
 
     Rule: at every common point the interval of the difference of log-variances, paired by seed, is

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from relax.experiments.structure.latents import Edges, Ordering
+
 
 class TableCost:
     """f as a black box: the local scores are looked up, and b can only be hard.
@@ -24,7 +26,9 @@ class TableCost:
         dtype: of b.
     """
 
-    def __init__(self, latents, table: np.ndarray, weight: float, dtype: torch.dtype):
+    def __init__(
+        self, latents: Edges | Ordering, table: np.ndarray, weight: float, dtype: torch.dtype
+    ) -> None:
         self.latents, self.weight = latents, 0.0 if latents.acyclic else weight
         d = latents.nodes
         self.table = torch.from_numpy(table).to(dtype).flatten()
@@ -75,13 +79,13 @@ class SoftCost(TableCost):
 
     def __init__(
         self,
-        latents,
+        latents: Edges | Ordering,
         table: np.ndarray,
         weight: float,
         dtype: torch.dtype,
         correlation: np.ndarray,
         price: float,
-    ):
+    ) -> None:
         super().__init__(latents, table, weight, dtype)
         self.correlation, self.price = torch.from_numpy(correlation).to(dtype), price
 

@@ -1,6 +1,8 @@
 """Figure of graph structure learning: how near each estimator comes to the best graph."""
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
 from relax.presentation.common import count
 from relax.presentation.style import (
@@ -17,7 +19,7 @@ WORDS = {"edges": "edges, cycles penalised", "ordering": "an ordering and its ed
 SHOWN = 0.75  # of the optimum: scores below this share of it are off the panel
 
 
-def fig17_structure(training, graphs, variance):
+def fig17_structure(training: pd.DataFrame, graphs: pd.DataFrame, variance: pd.DataFrame) -> Figure:
     """Score against evaluations, and variance at common parameters; below, random graphs.
 
     Args:

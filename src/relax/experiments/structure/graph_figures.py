@@ -3,6 +3,8 @@
 import itertools
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.path import Path
@@ -18,7 +20,7 @@ PULL = 0.45  # how far an edge bends from the chord towards the middle
 SHOWN = "relax"  # whose graphs are shown, where there are any
 
 
-def fig18_graph(edges, graphs):
+def fig18_graph(edges: pd.DataFrame, graphs: pd.DataFrame) -> Figure:
     """Learned graphs with edge probabilities, the best graph, and the one that is compared with.
 
     Args:

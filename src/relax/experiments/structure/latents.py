@@ -25,7 +25,7 @@ class Edges:
 
     name, acyclic = "edges", False
 
-    def __init__(self, nodes: int):
+    def __init__(self, nodes: int) -> None:
         self.nodes, self.latents = nodes, nodes * (nodes - 1)
         self.relaxation = BERNOULLI
 
@@ -64,7 +64,7 @@ class Ordering:
 
     name, acyclic = "ordering", True
 
-    def __init__(self, nodes: int):
+    def __init__(self, nodes: int) -> None:
         pairs = nodes * (nodes - 1) // 2
         self.nodes, self.latents = nodes, nodes + pairs
         self.relaxation = Joint((PLACKETT_LUCE, nodes), (BERNOULLI, pairs))

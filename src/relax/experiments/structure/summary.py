@@ -8,7 +8,7 @@ FOUND = 1e-5  # nats a cell: a score this near to the optimum is the optimum's, 
 KEYS = ["problem", "latents", "estimator"]
 
 
-def summarise(training, graphs, seconds):
+def summarise(training: pd.DataFrame, graphs: pd.DataFrame, seconds: pd.DataFrame) -> pd.DataFrame:
     """One row a problem, kind of latents and estimator, at the end; and one for each known graph.
 
     Args:
@@ -78,7 +78,7 @@ def _known(known, rows):
     )
 
 
-def for_people(table):
+def for_people(table: pd.DataFrame) -> pd.DataFrame:
     """Few columns, with their names in words; the least gap first."""
 
     def whole(value):

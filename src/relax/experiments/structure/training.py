@@ -1,23 +1,27 @@
 """Learn a graph: minimise E[f] over the logits of its latents, every seed side by side."""
 
 import time
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor, nn
 
 from relax.errors import ConfigError
+from relax.estimators.formula import Estimate
 from relax.estimators.learning import learn_surrogates
 from relax.estimators.registry import REGISTRY, calls, load_estimator
 from relax.experiments.structure import graphs
 from relax.experiments.structure.cost import SoftCost, TableCost
 from relax.experiments.structure.latents import LATENTS
-from relax.experiments.structure.problem import DATA, graph_of, load_problem
+from relax.experiments.structure.problem import DATA, Problem, graph_of, load_problem
 from relax.numerics.finite import check_finite
 from relax.numerics.optimizers import adam
 from relax.numerics.replicas import parameter_generators
-from relax.numerics.streams import NoiseStream
+from relax.numerics.streams import Noise, NoiseStream
 from relax.runs.progress import progress
 from relax.runs.settings import collect
 from relax.runs.tables import labelled
@@ -48,7 +52,7 @@ class StructureSettings:
     spec: SurrogateSpec = field(default_factory=lambda: SurrogateSpec(samples=8, dtype=DTYPE))
 
     @classmethod
-    def of(cls, wildcards, params, file=None, beside=()):
+    def of(cls, wildcards, params, file: str | None = None, beside=()) -> "StructureSettings":
         """From a workflow rule's wildcards and params, and the user's file if there is one."""
         given = {**dict(wildcards.items()), "file": file}
         return collect(cls, given, params, beside, dtype=DTYPE)
@@ -66,7 +70,7 @@ class Run:
         ConfigError: one estimate takes more evaluations than a step has.
     """
 
-    def __init__(self, settings, problem, kind):
+    def __init__(self, settings: StructureSettings, problem: Problem, kind: str) -> None:
         self.settings, self.problem = settings, problem
         self.latents = LATENTS[kind](problem.nodes)
         self.relaxation = self.latents.relaxation
@@ -98,32 +102,37 @@ class Run:
         self.steps = max(1, budget // (self.batch * self.calls.evaluations))
         self.title = f"structure {problem.name} {kind} {settings.estimator}"
 
-    def surrogate(self):
+    def surrogate(self) -> nn.Module:
         """A fresh one, a replica a seed."""
         return self.estimator.surrogate(self.spec, parameter_generators(self.settings.seeds))
 
-    def noise(self, purpose, batch=None, block=BLOCK):
+    def noise(self, purpose: str, batch: int | None = None, block: int = BLOCK) -> NoiseStream:
         """`batch` estimates a step, by default as many as a step of training has."""
         rows = (batch or self.batch) * self.estimator.samples(self.spec)
         seeds, width, kind = self.settings.seeds, self.latents.latents, self.settings.noise
         return NoiseStream(seeds, purpose, rows, width, kind, DTYPE, block=block)
 
-    def estimate(self, surrogate, logits, noise):
+    def estimate(self, surrogate: nn.Module, logits: Tensor, noise: Noise) -> Estimate:
         """An `Estimate` of each row of the logits [replica, batch, latent]."""
         return self.estimator.rule(surrogate, self.cost, logits, noise, relaxation=self.relaxation)
 
-    def check(self, estimate, step):
+    def check(self, estimate: Estimate, step: int) -> None:
         """Raises NonFiniteError: a cost or gradient is not finite."""
         who = {"seeds": self.settings.seeds, "estimator": self.settings.estimator}
         check_finite(cost=estimate.cost, gradient=estimate.gradient, step=step, **who)
 
-    def parameters(self, start):
+    def parameters(self, start: Tensor) -> Tensor:
         """Logits [latent] as a parameter of every seed: [replica, 1, latent]."""
         wide = start.to(DTYPE).expand(len(self.settings.seeds), 1, -1).clone()
         return wide.requires_grad_()
 
 
-def descend(run, log=None, record=lambda step, logits: None, after=()):
+def descend(
+    run: Run,
+    log: TextIO | None,
+    record: Callable[[int, Tensor], None],
+    after: Collection[int],
+) -> None:
     """Adam on the logits and on φ; `record` is called at the start and at the steps `after`."""
     settings = run.settings
     surrogate, logits = run.surrogate(), run.parameters(run.latents.start(settings.start))
@@ -147,7 +156,7 @@ def descend(run, log=None, record=lambda step, logits: None, after=()):
             bar.advance()
 
 
-def train(run, best, log=None):
+def train(run: Run, best: np.ndarray, log: TextIO | None = None) -> dict[str, pd.DataFrame]:
     """Train one `Run`: its tables "training", "edges" and "seconds".
 
     Args:
@@ -209,7 +218,7 @@ def train(run, best, log=None):
     return {name: labelled(table, **labels) for name, table in tables.items()}
 
 
-def runs_of(settings):
+def runs_of(settings: StructureSettings) -> Iterator[Run]:
     """Every `Run` of the settings in turn: problems, and of each the latents."""
     for name, kinds in settings.problems.items():
         problem = load_problem(name, settings.file, settings.transform)
@@ -217,7 +226,9 @@ def runs_of(settings):
             yield Run(settings, problem, kind)
 
 
-def train_all(settings, known, log=None):
+def train_all(
+    settings: StructureSettings, known: pd.DataFrame, log: TextIO | None = None
+) -> dict[str, pd.DataFrame]:
     """Train every problem and kind of latents; tables by name.
 
     training: one row a seed and measurement. Columns: problem, latents, estimator, noise, seed,

@@ -1,16 +1,18 @@
 """The variance of a step's gradient, at parameters that all estimators have in common."""
 
 from dataclasses import dataclass
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from relax.estimators.learning import learn_surrogates
 from relax.estimators.registry import REGISTRY, load_estimator
 from relax.experiments.structure.cost import TableCost
 from relax.experiments.structure.problem import DATA, graph_of
-from relax.experiments.structure.training import DTYPE, StructureSettings, runs_of
+from relax.experiments.structure.training import DTYPE, Run, StructureSettings, runs_of
 from relax.numerics.optimizers import adam
 from relax.numerics.streams import NoiseStream
 from relax.runs.progress import progress
@@ -30,12 +32,17 @@ class MeasureSettings:
     reference_estimates: int = 200
 
     @classmethod
-    def of(cls, params):
+    def of(cls, params) -> "MeasureSettings":
         """From a rule's params."""
         return collect(cls, {}, params, [StructureSettings])
 
 
-def measure_variance(settings, measure, known, log=None):
+def measure_variance(
+    settings: StructureSettings,
+    measure: MeasureSettings,
+    known: pd.DataFrame,
+    log: TextIO | None = None,
+) -> pd.DataFrame:
     """The variance of a step's gradient at parameters that all estimators have in common.
 
     They lie on the line from where training starts to logits that are sure of the best graph, of
@@ -98,7 +105,7 @@ def _tuned(run, measure, logits, log):
     return surrogate
 
 
-def true_gradient(run, logits, estimates):
+def true_gradient(run: Run, logits: Tensor, estimates: int) -> Tensor:
     """Its mean over leave-one-out estimates of every seed, at logits that they share: [latent]."""
     cost = TableCost(run.latents, run.problem.table, run.settings.acyclicity, DTYPE)
     seeds, width = run.settings.seeds, run.latents.latents
