@@ -26,7 +26,7 @@ class Cost(NamedTuple):
     """A function of one latent: the function, where it is not smooth, and who may estimate it."""
 
     function: object
-    breaks: tuple
+    breaks: object  # the largest concentration -> the values of z where there is a kink or step
     estimators: tuple
 
 
@@ -40,9 +40,14 @@ def staircase(z):
     return (torch.floor(z) - 2).square().squeeze(-1)
 
 
+def steps_up_to(largest):
+    """Of the staircase, as far out as such a Gamma variable comes."""
+    return tuple(map(float, range(1, round(largest + 12 * largest**0.5 + 25))))
+
+
 COSTS = {
-    "kink": Cost(kinked, (2.0,), DIFFERENTIABLE),
-    "black box": Cost(staircase, tuple(map(float, range(1, 60))), BLACK_BOX),
+    "kink": Cost(kinked, lambda largest: (2.0,), DIFFERENTIABLE),
+    "black box": Cost(staircase, steps_up_to, BLACK_BOX),
 }
 
 
@@ -96,7 +101,7 @@ def measure(settings, log=None):
     """
     tables = []
     for name, cost in COSTS.items():
-        exact = Exact(settings.concentrations, cost.breaks)
+        exact = Exact(settings.concentrations, cost.breaks(max(settings.concentrations)))
         truth = exact.moments(path_estimate("score_function", exact.drawn, cost.function))["mean"]
         for estimator in cost.estimators:
             rows = _plain(settings, cost, exact, estimator)
