@@ -40,7 +40,7 @@ def test_a_user_packs_a_run_and_adds_it(built_copy, tmp_path):
             for preset in ("again", "tiny")
         )
         shared = [column for column in table if column != "planned"]
-        pd.testing.assert_frame_equal(table[shared], first[shared])
+        pd.testing.assert_frame_equal(table[shared], first[shared], check_dtype=False)
     beside = write_config(tmp_path, {"archive.runs": ["mnist_nonlinear_rates", "packed/mine"]})
     assert "figure_3" in built_copy.planned(config=beside)
 
