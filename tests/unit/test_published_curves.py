@@ -97,9 +97,9 @@ def test_figure_3_says_what_had_not_ended():
     figure = fig3_vae_training(runs)
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "unfinished: so far" in texts
-    assert "at most 600 iterations" in figure.legends[0].get_title().get_text()
-    assert figure.axes[0].get_title() == "mnist, linear1\n600 of 2,000 iterations"
+    assert "at most 2 seeds, 600 iterations" in figure.legends[0].get_title().get_text()
+    assert figure.axes[0].get_title() == "mnist, linear1\n2 seeds, 600 of 2,000 iterations"
     ended = fig3_vae_training(training(60).assign(planned=600))
-    assert ended.axes[0].get_title() == "mnist, linear1\n600 iterations"
+    assert ended.axes[0].get_title() == "mnist, linear1\n2 seeds, 600 iterations"
     assert "unfinished: so far" not in [t.get_text() for t in ended.legends[0].get_texts()]
     plt.close("all")

@@ -49,8 +49,9 @@ def _scale(table, training, steps="iteration"):
     most = "at most " if "planned" in table else ""  # of packed runs, each with its own length
     return "\n".join(
         [
-            f"{', '.join(sorted(table.dataset.unique()))}; {count(table.seed.nunique(), 'seed')}, "
-            f"{most}{count(table.step.max(), steps)}, learning rate {rates}, "
+            f"{', '.join(sorted(table.dataset.unique()))}; "
+            f"{most}{count(table.seed.nunique(), 'seed')}, "
+            f"{count(table.step.max(), steps)}, learning rate {rates}, "
             f"{_latents(training)}"
             f"{' and '.join(sorted(table.noise.unique()))} noise",
             *filter(None, [left_out(training)]),
@@ -71,7 +72,8 @@ def _length(runs):
     if "planned" not in runs or runs.empty:
         return ""
     planned = f" of {runs.planned.max():,}" if len(_stopped(runs)) else ""
-    return f"\n{runs.step.max():,}{planned} iterations"
+    seeds = count(runs.seed.nunique(), "seed")
+    return f"\n{seeds}, {runs.step.max():,}{planned} iterations"
 
 
 def _latents(training):
@@ -103,9 +105,12 @@ def _panels(table, stacked=1, row_height=2.6):
 
 
 def _label_columns(cells, *labels):
-    """Names of the vertical axes, once a row: on its first panel."""
+    """Names of the vertical axes, once a row: on the first panel that it has."""
+    named = set()
     for panels, _ in cells:
-        if panels[0].get_subplotspec().is_first_col():
+        row = panels[0].get_subplotspec().rowspan.start
+        if row not in named:
+            named.add(row)
             for panel, label in zip(panels, labels, strict=True):
                 panel.set_ylabel(label)
 
