@@ -35,7 +35,7 @@ def affine(layer, h):
 
 
 def start(seed):
-    """Parameters θ and φ, their two moments each, and the random key of one replica."""
+    """Of one replica: parameters θ and φ, their two moments, its random key, and its steps."""
     keys = jax.random.split(jax.random.key(seed), 6)
     theta = {"encoder": linear(keys[0], PIXELS, UNITS), "decoder": linear(keys[1], UNITS, PIXELS)}
     theta |= {"prior": jnp.zeros(UNITS)}
@@ -47,7 +47,7 @@ def start(seed):
         widths = ((PIXELS + UNITS, UNITS), (UNITS, UNITS), (UNITS, 1))
         phi["network"] = [linear(k, *w) for k, w in zip(keys[2:5], widths, strict=True)]
     zeros = jax.tree.map(jnp.zeros_like, (theta, phi))
-    return (theta, phi), zeros, zeros, keys[5]
+    return (theta, phi), zeros, zeros, keys[5], jnp.zeros(())
 
 
 def log_bernoulli(logits, b):
@@ -117,14 +117,9 @@ def step(_, state):
 
 
 def main(replicas=1):
-    state = [(*start(seed), jnp.float32(0)) for seed in range(replicas)]
-    one = step
-    if replicas == 1:
-        (state,) = state
-    else:
-        state = jax.tree.map(lambda *each: jnp.stack(each), *state)
-        one = lambda i, s: jax.vmap(step, (None, 0))(i, s)  # noqa: E731
-    run = jax.jit(lambda steps, state: jax.lax.fori_loop(0, steps, one, state), donate_argnums=1)
+    state = start(0) if replicas == 1 else jax.vmap(start)(jnp.arange(replicas))
+    one = step if replicas == 1 else jax.vmap(step, (None, 0))
+    run = jax.jit(lambda steps, state: jax.lax.fori_loop(0, steps, one, state))
     state = jax.block_until_ready(run(3, state))
     print("ready", jax.__version__, jax.devices()[0].device_kind, flush=True)
     for line in sys.stdin:

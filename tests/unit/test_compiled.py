@@ -57,7 +57,7 @@ def settings(model="linear1", name="relax", **changed):
     return VAESettings("toy", model, name, (0.01, 0.003), range(2), **values | changed)
 
 
-def trained(chosen, images, steps=12, compiled=True):
+def trained(chosen, images, steps=6, compiled=True):
     """A trainer after so many steps, and the last costs."""
     trainer = Trainer(chosen, images, compiled=compiled)
     batches = Minibatches(images.train, chosen.seeds, chosen.batch, copies=chosen.copies)
@@ -81,7 +81,7 @@ def compare(chosen, images, tolerance):
 @pytest.mark.usefixtures("float64", "interpreted")
 @pytest.mark.parametrize(("model", "name"), RUNS)
 def test_what_is_compiled_is_the_step(images, model, name):
-    """Every estimator's step as a list of operations: parameters, statistics and costs, 12 steps.
+    """Every estimator's step as a list of operations: parameters, statistics and costs, 6 steps.
 
     Rounding alone parts the two: of numbers up to 10, some 1e-14 a step.
     """

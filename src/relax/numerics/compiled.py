@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,4 +85,7 @@ def program(operations: GraphModule, tensors: Sequence[Tensor]) -> Callable[...,
     from torch import _inductor as inductor
 
     one_thread = {"compile_threads": 1}  # as a job has
-    return inductor.compile(operations, list(tensors), options=one_thread)
+    with warnings.catch_warnings():
+        # Of torch, by its own compiler: parts that it imports are about to be renamed.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return inductor.compile(operations, list(tensors), options=one_thread)
