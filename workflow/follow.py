@@ -271,6 +271,7 @@ def run(command: list[str], screen: Screen, log: TextIO, saying: str | None) -> 
     if process.returncode != 0:
         return failed(process.returncode, output, screen)
     if not saying:
+        screen.shown = (-1, False)  # whatever was shown
         screen.show(f"100%; {plan.jobs} jobs in {span(time.monotonic() - begun)}; {LOG}")
     screen.end()
     return 0

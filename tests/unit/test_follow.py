@@ -74,8 +74,7 @@ def test_a_run_is_one_line_and_its_log(make, tmp_path):
     assert run.stderr == ""
     lines = run.stdout.splitlines()
     assert lines[0] == "looking for what there is to do; logs/make.log"
-    assert lines[-1].startswith("100%; 3")
-    assert "logs/make.log" in lines[-1]
+    assert lines[-1] == "100%; 3 jobs in 0 s; logs/make.log"
     assert len(lines) < 10
     assert "wildcards" not in run.stdout
     log = (tmp_path / "logs" / "make.log").read_text()
@@ -173,7 +172,9 @@ def test_in_a_terminal_the_line_is_written_over():
         for line in (" 10%; a", " 11%; b"):
             screen.show(line)
         screen.end()
-        shown = os.read(ours, 1000).decode()
+        shown = ""
+        while "\n" not in shown:  # a terminal may hand it over in parts
+            shown += os.read(ours, 1000).decode()
     os.close(ours)
     assert shown.count("\n") == 1
     assert shown.split("\033[K")[-1].strip() == "11%; b"
