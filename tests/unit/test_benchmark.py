@@ -26,7 +26,7 @@ from relax.experiments.benchmark.toys import (
 )
 from relax.experiments.benchmark.vae import MeasureSettings, errors, measure_vae, time_vae
 from relax.experiments.benchmark.vae_training import train_variant
-from relax.experiments.benchmark.variants import calls_on_the_bound, unusable, variants
+from relax.experiments.benchmark.variants import calls_on_the_bound, variants
 from relax.experiments.vae.trainer import Trainer, VAESettings
 from relax.numerics.streams import generator, uniform_noise
 from relax.presentation.judge import NOT_REPRODUCED, NOT_TESTED, REPRODUCED
@@ -57,7 +57,6 @@ def test_each_takes_the_numbers_of_samples_that_it_can():
         ("disarm_tree", 2),
     ]
     assert variants(["exact", "rloo"], [2], latents=200) == [("rloo", 2)]
-    assert [name for name, _ in unusable(["rloo", "arm", "rebar"], [1, 3])] == ["arm"]
 
 
 def test_on_the_bound_one_sample_is_drawn_k_times():

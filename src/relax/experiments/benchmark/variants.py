@@ -43,11 +43,3 @@ def calls_on_the_bound(name, samples, latents):
         return calls(name, samples, latents)
     once = calls(name, 1, latents)
     return type(once)(*(samples * number for number in once))
-
-
-def unusable(estimators, samples):
-    """(name, why) of the estimators that can take none of these numbers of samples."""
-    for name in estimators:
-        entry = REGISTRY[name]
-        if "samples" in entry.reads and not any(entry.allows(k) for k in samples):
-            yield name, misfit(name, samples=samples[0])
