@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullLocator
 
 from relax.estimators.registry import REGISTRY, calls
 from relax.experiments.benchmark.summary import WHERE, frontier, name_of, points
@@ -17,7 +18,7 @@ from relax.presentation.style import (
 
 COSTS = {
     "evaluations": "evaluations of $f$ in one estimate",
-    "seconds": "seconds of one estimate",
+    "seconds": "milliseconds of one estimate",
 }
 FRONTIER = {"color": "#444444", "linewidth": 0.9, "zorder": 1}
 SIZE = {1: 5, 2: 5, 3: 7.5}  # of a marker, by K
@@ -79,16 +80,21 @@ def _draw_points(panel, rows, cost):
     if cost == "evaluations":
         ticks = sorted(rows.evaluations.unique())
         panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        panel.set_xticks([], minor=True)
+        panel.xaxis.set_minor_locator(NullLocator())
+    else:
+        wide = rows.seconds.max() > 30 * rows.seconds.min()
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 3) if wide else (1, 2, 3, 5, 7)))
+        panel.xaxis.set_major_formatter(lambda value, _: f"{1000 * value:g}")
+        panel.xaxis.set_minor_locator(NullLocator())
 
 
 def _apart(values, heights):
     """Of points with the same value, places side by side, so that all can be seen."""
-    places = values.astype(float).copy()
+    places, apart = values.astype(float).copy(), (values.max() / values.min()) ** (1 / 45)
     for value, group in values.groupby(values):
         order = heights[group.index].sort_values().index
         for number, index in enumerate(order):
-            places[index] = value * (1 + 0.035 * (number % 5 - 2) * (len(order) > 1))
+            places[index] = value * apart ** ((number % 5 - 2) * (len(order) > 1))
     return places
 
 
@@ -112,9 +118,8 @@ def _handle(name, table):
 
 def _scale(table):
     seeds, points_ = table.seeds.unique(), table.checkpoints.unique()
-    return (
-        f"{_range(seeds, 'seed')}, at {_range(points_, 'checkpoint')}; seconds: medians, one thread"
-    )
+    measured = f"{_range(seeds, 'seed')}, at {_range(points_, 'checkpoint')}"
+    return f"{measured}; seconds of the processor: medians, one thread"
 
 
 def _range(numbers, noun):
