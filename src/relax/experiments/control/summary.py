@@ -176,7 +176,8 @@ def for_people(table):
         return f"{mean:,.{digits}f}" + ("" if pd.isna(error) else f" ± {error:,.{digits}f}")
 
     def at_least(row):
-        if pd.isna(row.episodes_to_solve) or row.solved_seeds == row.seeds:
+        missing = pd.isna([row.episodes_to_solve, row.solved_seeds]).any()
+        if missing or row.solved_seeds == row.seeds:
             return ""
         return "≥ "  # a restricted mean bounds the mean
 
@@ -189,7 +190,11 @@ def for_people(table):
                 for r in rows
             ],
             "solved": [
-                "" if pd.isna(r.seeds) else f"{int(r.solved_seeds)} of {_seeds(r)}" for r in rows
+                # Tables that were written down by hand may not say how many.
+                ""
+                if pd.isna([r.seeds, r.solved_seeds]).any()
+                else f"{int(r.solved_seeds)} of {_seeds(r)}"
+                for r in rows
             ],
             "episodes to solve": [
                 at_least(row) + mean_se(row.episodes_to_solve, row.episodes_to_solve_se)
