@@ -48,7 +48,8 @@ class Bernoulli(Relaxation):
         log_v, log_1mv = torch.log(v), torch.log1p(-v)
         one = b > 0.5
         inner = torch.where(one, logits + log_v, log_1mv - logits)
-        z_tilde = torch.where(one, softplus(inner) - log_1mv, log_v - softplus(inner))
+        bend = softplus(inner)
+        z_tilde = torch.where(one, bend - log_1mv, log_v - bend)
         return z_tilde, torch.sigmoid(inner)
 
     def coupled_derivative(self, z: Tensor, score: Tensor) -> Tensor:
