@@ -84,6 +84,28 @@ COLUMNS = {
         "assumption_se"
     ),
     "tables/provenance.csv": "topic item value",
+    "benchmark/*/variance.csv": (
+        "problem objective noise latents relaxed estimator samples seed checkpoint variance "
+        "squared_bias estimates"
+    ),
+    "benchmark/*/training.csv": "problem objective noise estimator samples seed step loss",
+    "benchmark/**/seconds.csv": (
+        "problem objective estimator samples seconds seconds_low seconds_high step_seconds"
+    ),
+    "benchmark/vae/*/*/variance.csv": (
+        "problem noise latents relaxed objective estimator samples seed checkpoint variance "
+        "squared_bias updates flat estimates"
+    ),
+    "benchmark/vae/*/*/*/*/training.csv": (
+        "problem objective noise estimator samples seed step loss valid_loss"
+    ),
+    "tables/estimators.csv": (
+        "problem objective estimator samples unbiased noise seeds checkpoints log_variance "
+        "log_error relative_bias evaluations gradients seconds seconds_low seconds_high "
+        "step_seconds variance error error_x_evaluations rank_by_evaluations "
+        "on_frontier_evaluations error_x_seconds rank_by_seconds on_frontier_seconds "
+        "published_variance"
+    ),
     "structure/graphs.csv": "problem nodes rows graph score acyclic edges parent child",
     "structure/*/*/training.csv": (
         "problem latents estimator noise seed step evaluations gradients score edges "
@@ -146,7 +168,7 @@ def test_tables_keep_every_digit(results, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["toy", "vae", "midtraining", "gradients", "rl", "claims", "provenance"]
+    "name", ["toy", "vae", "midtraining", "gradients", "rl", "estimators", "claims", "provenance"]
 )
 def test_markdown_tables_show_the_same_rows(results, name):
     """A header, a rule, and a line for each row of the CSV."""
