@@ -59,7 +59,7 @@ SCALES = {
     "fig13": ["seed 0", "frames of training"],
     "fig12": ["digits", "REBAR", "seed 0"],
     "fig14": ["2 seeds", "2 checkpoints"],
-    "fig15": ["2 seeds", "4 to 8 steps"],
+    "fig15": ["2 seeds", "8 steps"],
     "fig16": ["2 seeds, 6 updates", "Poisson factors: 2 seeds, 4 steps"],
     "fig17": ["11 nodes, 853 rows; 2 seeds, 48 evaluations of", "coupled noise"],
     "fig18": ["11 nodes, 853 rows", "mean over 2 seeds"],
