@@ -53,7 +53,7 @@ UNUSED = {
 STRUCTURE = [f"train_structure {name}" for name in ("relax", "rloo")]
 STRUCTURE_FIGURES = ["figure_17", "figure_18", "table_structure", *LEDGER, "all"]
 EDITED_KEYS = {
-    "structure.acyclicity": (1.0, [*STRUCTURE, *STRUCTURE_FIGURES]),
+    "structure.acyclicity": (0.5, [*STRUCTURE, *STRUCTURE_FIGURES]),
     "structure.surrogate.hidden": ([4], ["train_structure relax", *STRUCTURE_FIGURES]),
     "structure.transform": ("none", ["structure_graphs", *STRUCTURE, *STRUCTURE_FIGURES]),
     "structure.random.estimators": (
