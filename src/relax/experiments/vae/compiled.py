@@ -114,7 +114,7 @@ def choose(choice, settings, device, log=None):
     reason = reason or fails()
     if choice == "always" and reason:
         raise ConfigError(f"vae.compile: 'always' is asked for, and {reason}; set it to auto")
-    if log:
+    if log is not None:
         log.write(f"step: {f'plain ({reason})' if reason else 'compiled'}\n")
     return reason is None
 
