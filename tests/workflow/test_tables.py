@@ -115,7 +115,7 @@ COLUMNS = {
         "problem latents estimator noise seeds parent child probability learned"
     ),
     "structure/*/*/variance.csv": (
-        "problem latents estimator noise seed way variance mean_squared_error"
+        "problem latents estimator noise seed variance mean_squared_error way"
     ),
     "structure/*/*/seconds.csv": "problem latents estimator noise seeds steps seconds",
     "tables/structure.csv": (

@@ -14,7 +14,6 @@ import pandas as pd
 
 import relax.data
 from relax.errors import DataError
-from relax.presentation.common import count
 
 SACHS = Path(relax.data.__file__).with_name("sachs_observational.csv")
 # The consensus network that most later work compares with, as parent and child; it is disputed.
@@ -95,6 +94,10 @@ def determined(observations: Observations) -> list[str]:
     return [f"'{n}'" for n, own in zip(observations.names, involved, strict=True) if own]
 
 
+def _count(number, noun):
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _called(path):
     return f"'{Path(path).name}'"
 
@@ -115,7 +118,7 @@ def _numbers(path):
             f"{where}: the first line must name the columns; got {', '.join(table.columns)}"
         )
     if len(table.columns) < 2 or len(table) <= len(table.columns):
-        size = f"{count(len(table), 'row')} of {count(len(table.columns), 'column')}"
+        size = f"{_count(len(table), 'row')} of {_count(len(table.columns), 'column')}"
         raise DataError(
             f"{where} has {size} under its line of names; needed are two columns or more, and more "
             f"rows than columns"
