@@ -63,6 +63,21 @@ FIGURES_MADE, TABLES_MADE, RESULTS_MADE, CLAIMS = [], [], [], {}
 JOINED = {}
 
 
+def tell_params_apart(made):
+    """Give a rule one parameter more, `said`, with the names of the others beside their values.
+
+    Snakemake compares the values as a set: `draws` going from 4 to 5 is no change to it where other
+    parameters are 4 and 5 too, and the job would be left as it was. `code` names its own parts.
+    """
+    own = {name: value for name, value in made.params.items() if name != "code"}
+
+    def said(wildcards):
+        return str({k: v(wildcards) if callable(v) else v for k, v in own.items()})
+
+    if own and "said" not in own:
+        made.set_params(said=said)
+
+
 def growing(amount):
     """A resource for attempt 1; attempt 2 gets twice as much, and so on (a profile sets retries)."""
     return lambda wildcards, attempt: amount * attempt

@@ -7,7 +7,7 @@ from relax.runs.tables import write_table
 
 def main(snakemake):
     with job(snakemake.log[0], snakemake.threads):
-        settings = {k: v for k, v in snakemake.params.items() if k != "code"}
+        settings = {k: v for k, v in snakemake.params.items() if k not in ("code", "said")}
         table = compare_own(file=snakemake.input.file, **settings)
         write_table(table, snakemake.output.table)
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 from relax.surrogates.base import SurrogateSpec
 
 # Parameters of rules that are no settings: what the code says, and blocks that hold settings.
-NO_SETTINGS = {"code", "learning", "surrogate"}
+NO_SETTINGS = {"code", "said", "learning", "surrogate"}
 
 
 def collect(kind, wildcards, params, beside=(), **surrogate_shape):
