@@ -120,7 +120,8 @@ def main(replicas=1):
     state = start(0) if replicas == 1 else jax.vmap(start)(jnp.arange(replicas))
     one = step if replicas == 1 else jax.vmap(step, (None, 0))
     run = jax.jit(lambda steps, state: jax.lax.fori_loop(0, steps, one, state))
-    state = jax.block_until_ready(run(3, state))
+    for _ in range(3):  # it compiles once more for the types that it returns
+        state = jax.block_until_ready(run(3, state))
     print("ready", jax.__version__, jax.devices()[0].device_kind, flush=True)
     for line in sys.stdin:
         started = time.perf_counter()
