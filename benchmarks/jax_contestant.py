@@ -11,6 +11,7 @@ from pathlib import Path
 
 VARIABLE = "JAX_PYTHON"
 ESTIMATORS = ("reinforce", "rebar", "relax")  # that the peer knows, on linear1
+FAILED = "the JAX peer failed: see its message above"
 LEFT_OUT = f"the JAX peer is left out: {VARIABLE} names no Python that has JAX"
 
 
@@ -53,12 +54,13 @@ class JaxPeer:
         Raises:
             RuntimeError: it failed, or what it learned is not finite.
         """
-        self.process.stdin.close()
-        if self.process.wait():
-            raise RuntimeError("the JAX peer failed: see its message above")
+        self.process.communicate()
+        if self.process.returncode:
+            raise RuntimeError(FAILED)
 
     def _line(self):
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError("the JAX peer failed: see its message above")
+            self.process.communicate()
+            raise RuntimeError(FAILED)
         return line.strip()

@@ -54,6 +54,7 @@ def test_the_peer_takes_its_turns(benchmark_module, tmp_path, monkeypatch, capfd
     peer(4)
     assert peer.seconds == 2.0
     peer.close()
+    assert peer.process.returncode == 0
 
 
 def test_a_peer_that_fails_is_no_fast_one(benchmark_module, tmp_path):
