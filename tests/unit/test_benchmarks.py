@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from relax.data.images import Images
-from relax.estimators.registry import estimator_names
 from relax.experiments.vae import trainer as vae_trainer
 from relax.experiments.vae.model import MODELS
 from relax.experiments.vae.trainer import Minibatches, Trainer
@@ -216,10 +216,12 @@ def test_other_noise_would_be_seen(benchmark_module, images):
     assert distance(ours, theirs) > 1e4 * TOLERANCE
 
 
-def test_every_estimator_and_model_is_measured(benchmark_module):
+def test_every_estimator_and_model_of_the_default_is_measured(benchmark_module):
+    """The others have their seconds in the benchmark of estimators (figures 14 and 15)."""
     cases = benchmark_module("cases")
     names = {name for name, _ in cases.ESTIMATORS.values()}
-    assert names == set(estimator_names(cases.LATENTS))
+    default = yaml.safe_load((BENCHMARKS.parent / "config.yaml").read_text())["vae"]
+    assert names == set(default["estimators"])
     assert {name: layers for name, (layers, _) in MODELS.items()} == cases.LAYERS
     assert set(cases.MODELS) == set(MODELS)
 
