@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from unit import test_structure
 from unit.test_structure import (
     settings,
 )
@@ -22,6 +23,8 @@ from relax.experiments.structure.summary import for_people, summarise
 from relax.experiments.structure.training import Run, train_all
 from relax.experiments.structure.variance import MeasureSettings, measure_variance
 from relax.numerics.streams import generator
+
+known = test_structure.known  # the fixture
 
 
 @pytest.mark.parametrize("name", ["rloo", "relax", "rebar"])

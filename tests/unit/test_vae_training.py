@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 from torch.distributions import Bernoulli
+from unit import test_vae
 from unit.test_vae import (
     BATCH,
     LATENTS,
@@ -23,6 +24,8 @@ from relax.experiments.vae.model import MODELS, DiscreteVAE
 from relax.experiments.vae.trainer import build
 from relax.numerics.replicas import parameter_generators
 from relax.runs.checkpoints import load_checkpoint
+
+images = test_vae.images  # the fixture
 
 
 @pytest.mark.parametrize("model_name", MODELS)

@@ -22,7 +22,7 @@ def plain(tmp_path):
 
 
 def test_a_small_run_in_the_locale_c(plain):
-    """Training, a figure, a table with Greek letters, the report of these two; all as in UTF-8.
+    """Training, a figure, a table, the report of these two; all as in UTF-8.
 
     Everything that there is: tests/faults/test_surroundings.py.
     """
@@ -30,7 +30,6 @@ def test_a_small_run_in_the_locale_c(plain):
     plain("figure_1", "table_toy", "--report", "report.html")
     assert "table_toy" in (plain.project.path / "report.html").read_text(encoding="utf-8")
     results = plain.project.path / "results" / "tiny"
-    assert "θ" in (results / "tables" / "toy.md").read_text(encoding="utf-8")
     logs = list((results / "logs").rglob("*.log"))
     assert logs
     for path in logs:

@@ -118,7 +118,9 @@ EDITED_FILES = {
         *TOYS,
         *BENCHMARK,
     ],
-    "experiments/toy/categorical.py": train_categorical(*TOY) + CATEGORICAL_FIGURES + TOYS,
+    "experiments/toy/categorical.py": [
+        *(*train_categorical(*TOY), *CATEGORICAL_FIGURES, *TOYS, "benchmark_vae"),
+    ],
     "experiments/vae/figures.py": ["figure_3", "figure_4", "figure_5", "all"],
     "experiments/theory/tables.py": [*THEORY, "all"],
     "data/images.py": [

@@ -46,11 +46,11 @@ COLUMNS = {
         "dataset model estimator learning_rate seed step kind image row column value"
     ),
     "rl/*/*/*/*/*/training.csv": (
-        "environment task estimator learning_rate surrogate_learning_rate noise solved seed update "
+        "environment task estimator learning_rate surrogate_learning_rate noise seed update "
         "episode frame reward gradient_variance diverged_update"
     ),
     "rl/*/*/*/*/*/shown.csv": (
-        "environment task estimator learning_rate surrogate_learning_rate noise solved seed step "
+        "environment task estimator learning_rate surrogate_learning_rate noise seed step "
         "observation_0 observation_1 observation_2 observation_3"
     ),
     "tables/rl.csv": (

@@ -22,11 +22,13 @@ from relax.estimators.registry import REGISTRY
 
 generators = relax.parameter_generators([0])
 logits = torch.zeros(1, 6, 3, dtype=torch.float64)
-noise = relax.Noise(relax.uniform_noise([0], "noise", 0, logits.shape[1:]))
+spec = relax.SurrogateSpec(latents=3)
 for name, entry in REGISTRY.items():
     estimator = relax.load_estimator(name)
-    if "toy" in entry.sections:
-        surrogate = estimator.surrogate(relax.SurrogateSpec(latents=3), generators)
+    if "toy" in entry.sections and "bernoulli" in entry.kinds:
+        surrogate = estimator.surrogate(spec, generators)
+        rows = estimator.samples(spec) * logits.shape[1]
+        noise = relax.Noise(relax.uniform_noise([0], "noise", 0, (rows, 3)))
         estimate = estimator.estimate(surrogate, lambda b: b.square().sum(-1), logits, noise)
         assert estimate.gradient.shape == logits.shape, name
 heavy = {"pandas", "scipy", "yaml", "matplotlib", "snakemake", "sklearn", "requests"}
