@@ -8,7 +8,8 @@ import pytest
 import torch
 import yaml
 from workflow.project import ROOT
-from workflow.test_bad_config import DEFAULT, merged
+from workflow.test_bad_config import DEFAULT
+from workflow.test_config_keys import merged
 
 from relax.data.images import Images
 from relax.experiments.vae.trainer import VAESettings

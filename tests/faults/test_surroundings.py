@@ -137,4 +137,4 @@ def test_a_whole_run_in_the_locale_c(project):
         run = project.snakemake(*words, "--cores", "2", environment=plain)
         assert run.returncode == 0, run.stdout
     assert (project.path / "figures/tiny/fig0_claims.pdf").is_file()
-    assert "θ" in (project.path / "results/tiny/tables/toy.md").read_text(encoding="utf-8")
+    assert "θ" in (project.path / "results/tiny/tables/claims.md").read_text(encoding="utf-8")
