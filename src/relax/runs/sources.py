@@ -50,7 +50,7 @@ def imported_by(path, module):
     """
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found = set()
-    for node in ast.walk(_Running().visit(_tree(path))):
+    for node in ast.walk(what_runs(path)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -119,8 +119,18 @@ def _own_imports(module):
     return [n for n in names if n.split(".")[0] == "relax" and path_of(n)]
 
 
-def _tree(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def what_runs(path):
+    """The tree of what a file's code does: without docstrings, and types that nothing reads.
+
+    Read once a process: both what a module imports and what it says are taken from it.
+    """
+    tree = _Running().visit(ast.parse(path.read_text(encoding="utf-8")))
+    for node in ast.walk(tree):
+        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
 
 
 class _Running(ast.NodeTransformer):
@@ -155,9 +165,4 @@ def _plain(statement):
 @cache
 def _digest(module):
     """Twelve digits that change with what the code does: not with comments, docstrings, layout."""
-    tree = _Running().visit(_tree(path_of(module)))
-    for node in ast.walk(tree):
-        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]
+    return hashlib.sha256(ast.dump(what_runs(path_of(module))).encode()).hexdigest()[:12]
