@@ -9,11 +9,11 @@ import torch
 import yaml
 from workflow.project import ROOT
 from workflow.test_bad_config import DEFAULT
-from workflow.test_config_keys import merged
 
 from relax.data.images import Images
 from relax.experiments.vae.trainer import VAESettings
 from relax.experiments.vae.training import train
+from relax.runs.environments import filled
 from relax.runs.resume import Unfinished, identity
 from relax.runs.settings import collect
 
@@ -44,7 +44,7 @@ class Timed(Unfinished):
 def test_saving_takes_little_of_a_run(tmp_path, record_property, model):
     """Under 2% of the time: RELAX, which has most to save, images of 28x28, five seeds in a job."""
     paper = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text(encoding="utf-8"))
-    vae = merged(DEFAULT, paper)["vae"]
+    vae = filled(DEFAULT, paper)["vae"]
     run = {"dataset": "mnist", "model": model, "estimator": "relax", "learning_rate": "0.001"}
     run |= {"first": "0", "last": str(vae["seeds_per_job"] - 1)}
     short = {"steps": SAVES, "pretraining_steps": 0, "bound_samples": 1}

@@ -8,10 +8,10 @@ each unbiased estimator, Concrete at a high temperature, and the draft's equatio
 import pytest
 import torch
 from scipy import stats
-from unit.test_exact import printed_equation_9
 
 from relax.estimators.registry import REGISTRY, estimator_names, load_estimator
 from relax.exact.enumeration import enumerate_gradient
+from relax.experiments.theory.printed import printed_equation_9
 from relax.numerics.replicas import parameter_generators
 from relax.numerics.streams import NoiseStream
 from relax.surrogates.base import SurrogateSpec

@@ -11,7 +11,7 @@ from loopback import Answer, serving
 from relax.data.downloads import Transport, fetch
 from relax.data.pins import check_pin, digest
 from relax.errors import DataError
-from relax.runs.progress import BYTES, progress
+from relax.runs.progress import BYTES, Progress
 
 CONTENT = bytes(range(256)) * 2000
 OTHER = CONTENT[:-1] + b"x"
@@ -227,7 +227,7 @@ class Terminal(io.StringIO):
 def test_a_terminal_shows_a_bar_and_the_log_gets_lines(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     log = io.StringIO()
-    with progress("file.bin", 4_000_000, log, counted=BYTES, every=0.0) as bar:
+    with Progress("file.bin", 4_000_000, log, counted=BYTES, every=0.0) as bar:
         for _ in range(4):
             bar.advance(1_000_000)
     assert "file.bin" in sys.stderr.getvalue()

@@ -7,13 +7,13 @@ import torch
 from scipy import integrate
 
 from relax.errors import ConfigError
-from relax.estimators.formula import Estimate, Estimator
+from relax.estimators.formula import Estimator
 from relax.estimators.registry import REGISTRY, estimator_names, load_estimator
 from relax.exact.enumeration import enumerate_expectation, enumerate_gradient
 from relax.exact.quadrature import exact_moments
+from relax.experiments.theory.printed import printed_equation_9
 from relax.experiments.toy.problem import expected_loss, squared_distance
 from relax.numerics.replicas import parameter_generators
-from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.base import SurrogateSpec
 from relax.surrogates.relaxed_cost import RelaxedCost
 
@@ -68,15 +68,6 @@ def test_negative_control_concrete_is_seen_as_biased():
     moments = exact_moments(estimator, surrogate, cost, LOGITS)
     exact = enumerate_gradient(cost, LOGITS).flatten()
     assert ((moments.mean.flatten() - exact).abs() > 1e-3).all()
-
-
-def printed_equation_9(surrogate, cost, logits, noise, context=None):
-    """The draft's (9) as printed: its first term has f(σ(z~)) where f(H(z)) belongs."""
-    z, b, z_tilde, dz_tilde, _ = BERNOULLI.draw(logits, noise)
-    relaxed, slope_tilde = surrogate.value_and_slope(z_tilde, cost)
-    _, slope = surrogate.value_and_slope(z, cost)
-    first = (relaxed / surrogate.scale - relaxed).unsqueeze(-1) * BERNOULLI.score(logits, b)
-    return Estimate(b, cost(b), first + slope - slope_tilde * dz_tilde)
 
 
 def test_negative_control_the_drafts_equation_9_is_biased_as_printed():

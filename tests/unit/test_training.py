@@ -12,7 +12,7 @@ from relax.experiments.toy import problem as toy
 from relax.numerics.finite import check_finite
 from relax.numerics.optimizers import adam
 from relax.runs.checkpoints import load_checkpoint, save_checkpoint
-from relax.runs.progress import progress
+from relax.runs.progress import Progress
 
 
 @pytest.mark.parametrize("part", ["cost", "gradient"])
@@ -54,7 +54,7 @@ def test_adam_counts_the_steps_of_each_parameter():
 
 def test_progress_is_in_the_log():
     log = StringIO()
-    with progress("a title", 20, log) as bar:
+    with Progress("a title", 20, log) as bar:
         for _ in range(20):
             bar.advance(note="loss 1.0")
     assert "a title: step 20/20" in log.getvalue()

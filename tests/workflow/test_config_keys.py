@@ -14,6 +14,7 @@ from workflow.test_bad_config import (
 
 from relax.errors import ConfigError
 from relax.runs.config import check_config, check_keys_stand_once, check_preset, settle
+from relax.runs.environments import filled
 
 
 def test_a_key_that_stands_twice_is_named(tmp_path):
@@ -106,13 +107,5 @@ def test_the_presets_are_valid():
     check_config(DEFAULT, SCHEMA)
     for path in [TINY, TINY.with_name("mirror.yaml"), *(ROOT / "config").glob("*.yaml")]:
         overrides = yaml.safe_load(path.read_text(encoding="utf-8"))
-        check_config(merged(DEFAULT, overrides), SCHEMA)
+        check_config(filled(DEFAULT, overrides), SCHEMA)
         assert overrides["preset"] != "default", path.name  # it would write over the default's
-
-
-def merged(config, overrides):
-    result = dict(config)
-    for key, value in overrides.items():
-        nested = isinstance(value, dict) and isinstance(config.get(key), dict)
-        result[key] = merged(config[key], value) if nested else value
-    return result

@@ -11,7 +11,7 @@ import requests
 from relax.data.pins import check_pin, mismatch, pin_of
 from relax.errors import DataError
 from relax.files import placed_whole
-from relax.runs.progress import BYTES, progress
+from relax.runs.progress import BYTES, Progress
 
 CHUNK = 1 << 16  # bytes
 # Answers that a server may take back a moment later.
@@ -113,7 +113,7 @@ def _stream(url, target, name, log, transport):
         answer.raise_for_status()
         length = answer.headers.get("Content-Length", "")
         total = int(length) if length.isdigit() else None
-        with progress(name, total, log, counted=BYTES) as bar, open(target, "wb") as file:
+        with Progress(name, total, log, counted=BYTES) as bar, open(target, "wb") as file:
             for chunk in answer.iter_content(CHUNK):
                 file.write(chunk)
                 bar.advance(len(chunk))

@@ -5,7 +5,7 @@ VALUED = ("a2c", "lax")
 
 
 def filled(defaults, block):
-    """The block with what it leaves out, within its own blocks too."""
+    """The block with what it leaves out, within its own blocks too; a configuration likewise."""
     whole = dict(defaults)
     for key, value in block.items():
         nested = isinstance(value, dict) and isinstance(defaults.get(key), dict)

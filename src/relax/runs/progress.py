@@ -2,8 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple, TextIO
 
 from tqdm import tqdm
@@ -29,7 +28,7 @@ BYTES = Counted({"unit": "B", "unit_scale": True}, _megabytes)
 
 
 class Progress:
-    """A line in the log every few seconds and at the end, a bar in a terminal.
+    """A line in the log every few seconds and at the end, a bar in a terminal; for `with`.
 
     Args:
         title: of what.
@@ -65,11 +64,15 @@ class Progress:
         if self.log and (ended or time.monotonic() - self.last > self.every):
             self._write(note)
 
-    def close(self) -> None:
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         """The end, which nobody knew before where there is no total."""
         if self.log and self.total is None and self.told != self.done:
             self._write("")
         self.bar.close()
+        sys.stderr.flush()
 
     def _write(self, note):
         self.last, self.told = time.monotonic(), self.done
@@ -77,21 +80,3 @@ class Progress:
         words = self.counted.words(self.done, self.total, rate)
         self.log.write(f"{self.title}: {words}{', ' + note if note else ''}\n")
         self.log.flush()
-
-
-@contextmanager
-def progress(
-    title: str,
-    total: int | None,
-    log: TextIO | None = None,
-    start: int = 0,
-    counted: Counted = STEPS,
-    every: float = 5.0,
-) -> Iterator[Progress]:
-    """A `Progress`, closed at the end; arguments as there."""
-    bar = Progress(title, total, log, start, counted, every)
-    try:
-        yield bar
-    finally:
-        bar.close()
-        sys.stderr.flush()

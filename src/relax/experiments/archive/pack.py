@@ -19,6 +19,7 @@ import yaml
 from relax.errors import DataError
 from relax.runs import provenance
 from relax.runs.archives import JOBS, POLICY_TABLES, PROVENANCE, SUMS, VAE_TABLES, check, seal
+from relax.runs.environments import filled
 from relax.runs.jobs import EARLIER, SPENT
 from relax.runs.tables import read_tables, write_table
 
@@ -121,22 +122,15 @@ def _facts(results, configfiles):
     config = {}
     for file in (root / "config.yaml", *configfiles):
         try:
-            _update(config, yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {})
+            changes = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
         except (OSError, yaml.YAMLError) as error:
             raise DataError(f"{file} cannot be read: {error}") from None
+        config = filled(config, changes)
     return {
         "code": provenance.code(root),
         "package": provenance.packages(),
         "config": dict(provenance.leaves(config)),
     }
-
-
-def _update(config, changes):
-    for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(config.get(key), dict):
-            _update(config[key], value)
-        else:
-            config[key] = value
 
 
 def _vae_job(results, folder, config, bounds):

@@ -26,7 +26,7 @@ from relax.numerics.finite import check_finite
 from relax.numerics.optimizers import adam
 from relax.numerics.replicas import parameter_generators
 from relax.numerics.streams import NoiseStream
-from relax.runs.progress import progress
+from relax.runs.progress import Progress
 from relax.runs.settings import collect
 from relax.runs.tables import labelled
 from relax.surrogates.base import SurrogateSpec
@@ -106,7 +106,7 @@ def measure_toys(settings, log=None):
     points, rows = exact_path(settings), []
     compared = settings.compared(settings.estimators)
     title = f"benchmark {settings.problem.title}"
-    with progress(title, len(compared) * len(points), log) as bar:
+    with Progress(title, len(compared) * len(points), log) as bar:
         for variant in compared:
             frozen = Frozen(settings, variant)
             for step, logits in points.items():

@@ -21,7 +21,7 @@ from relax.experiments.benchmark.toys import seconds_table
 from relax.experiments.benchmark.variants import Variant, on_the_bound, variants
 from relax.experiments.vae.frozen import FrozenRun, RunningMoments, standing
 from relax.experiments.vae.trainer import Minibatches, Trainer, VAESettings
-from relax.runs.progress import progress
+from relax.runs.progress import Progress
 from relax.runs.settings import collect
 from relax.runs.tables import labelled
 
@@ -104,7 +104,7 @@ def measure_vae(settings, measure, images, checkpoints, log=None, device="cpu"):
     rows, plan = [], (measure.tuning_block, measure.tuning_steps, measure.minibatches)
     reference = Frozen(settings, images, REFERENCE, device, places)
     truths = {}
-    with progress(f"benchmark {name_of(settings)}", len(runs) * len(checkpoints), log) as bar:
+    with Progress(f"benchmark {name_of(settings)}", len(runs) * len(checkpoints), log) as bar:
         for path in checkpoints:
             step = reference.load(path)
             size = (measure.minibatches, measure.reference_draws, reference.reference_noise)

@@ -23,7 +23,7 @@ from relax.numerics.optimizers import RMSProp, adam
 from relax.numerics.replicas import parameter_generators
 from relax.runs.checkpoints import save_checkpoint
 from relax.runs.jobs import say
-from relax.runs.progress import progress
+from relax.runs.progress import Progress
 from relax.runs.resume import stoppable
 from relax.runs.tables import labelled
 from relax.surrogates.base import SurrogateSpec
@@ -266,7 +266,7 @@ def train(settings, policy_path=None, log=None, unfinished=None):
         start = min(history.frames)
     title = f"{settings.task} {settings.estimator}"
     signals = stoppable() if unfinished else nullcontext(lambda: False)
-    with progress(title, settings.frames, log, start) as bar, signals as asked_to_stop:
+    with Progress(title, settings.frames, log, start) as bar, signals as asked_to_stop:
         while any(history.going()):
             step, variance = history.updates, None
             if step % settings.measure_every == 0:

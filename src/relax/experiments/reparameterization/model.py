@@ -24,7 +24,7 @@ from relax.numerics.finite import check_finite
 from relax.numerics.optimizers import adam
 from relax.numerics.replicas import parameter_generators
 from relax.numerics.streams import generator
-from relax.runs.progress import progress
+from relax.runs.progress import Progress
 
 PRIOR = (0.5, 0.5)  # a and b
 # η at the start: `recursive` and `implicit_lax` then are the implicit gradient. LAX's c is the
@@ -156,7 +156,7 @@ def train(settings, estimator, x, log=None):
     every = max(1, settings.steps // settings.measurements)
     needed = DECOMPOSITIONS[estimator].paths
     rows = [_bounds(model, estimator, 0)]
-    with progress(f"model, {estimator}", settings.steps, log) as bar:
+    with Progress(f"model, {estimator}", settings.steps, log) as bar:
         for step in range(settings.steps):
             drawn = GAMMA.draw(model.parameters, model.generators("noise", step), needed)
             estimate = descend(model, estimator, surrogate, phi, drawn)
@@ -219,7 +219,7 @@ def variances(settings, estimator, model, log=None):
         return rows[0]
     optimizer = adam([(phi, settings.surrogate_learning_rate)])
     every = max(1, settings.tuning_steps // settings.measurements)
-    with progress(f"variance, {estimator}", settings.tuning_steps, log) as bar:
+    with Progress(f"variance, {estimator}", settings.tuning_steps, log) as bar:
         for step in range(settings.tuning_steps):
             drawn = GAMMA.draw(parameters, model.generators("tuning", step), needed)
             descend(model, estimator, surrogate, phi, drawn)

@@ -16,7 +16,7 @@ from relax.numerics.optimizers import adam
 from relax.numerics.replicas import parameter_generators
 from relax.numerics.streams import generator
 from relax.relaxations.standardised import Gamma
-from relax.runs.progress import progress
+from relax.runs.progress import Progress
 
 GAMMA = Gamma()
 BLOCK = 50  # steps whose samples are drawn at once
@@ -164,7 +164,7 @@ def _learned(settings, cost, exact, estimator, log):
         return pd.DataFrame({**labels, "step": step, **exact.moments(found, copies)})
 
     tables = [rows(0)]
-    with progress(estimator, settings.steps, log) as bar:
+    with Progress(estimator, settings.steps, log) as bar:
         for step in range(settings.steps):
             if step % BLOCK == 0:
                 streams = [generator(seed, "noise", step // BLOCK) for seed in replicas]

@@ -22,7 +22,7 @@ from relax.numerics.finite import check_finite
 from relax.numerics.optimizers import adam
 from relax.numerics.replicas import parameter_generators
 from relax.numerics.streams import Noise, NoiseStream
-from relax.runs.progress import progress
+from relax.runs.progress import Progress
 from relax.runs.settings import collect
 from relax.runs.tables import labelled
 from relax.surrogates.base import SurrogateSpec
@@ -143,7 +143,7 @@ def descend(
         ]
     )
     noise = run.noise("noise")
-    with progress(run.title, run.steps, log) as bar:
+    with Progress(run.title, run.steps, log) as bar:
         record(0, logits)
         for step in range(1, run.steps + 1):
             now = run.estimate(surrogate, logits.expand(-1, run.batch, -1), noise(step))

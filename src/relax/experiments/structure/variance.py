@@ -15,7 +15,7 @@ from relax.experiments.structure.problem import DATA, graph_of
 from relax.experiments.structure.training import DTYPE, Run, StructureSettings, runs_of
 from relax.numerics.optimizers import adam
 from relax.numerics.streams import NoiseStream
-from relax.runs.progress import progress
+from relax.runs.progress import Progress
 from relax.runs.settings import collect
 from relax.runs.tables import labelled
 
@@ -95,7 +95,7 @@ def _tuned(run, measure, logits, log):
     optimizer = adam([(surrogate.parameters(), run.settings.surrogate_learning_rate)])
     if optimizer:
         wide, noise = logits.expand(-1, run.batch, -1), run.noise("tuning")
-        with progress(f"{run.title}, variance", measure.tuning_steps, log) as bar:
+        with Progress(f"{run.title}, variance", measure.tuning_steps, log) as bar:
             for step in range(1, measure.tuning_steps + 1):
                 now = run.estimate(surrogate, wide, noise(step))
                 run.check(now, step)

@@ -83,7 +83,7 @@ def _of_target(settings, target):
     for which, reached in (("", least[0]), (" any", least.min(0).values)):
         yield from _rows("6 variance" + which, f"t={target:g}", reached, plain)
     for kind in KINDS:
-        mean, _ = moments(_equation_9, kind=kind)
+        mean, _ = moments(printed_equation_9, kind=kind)
         yield from _rows("9 printed", f"t={target:g}, {kind} noise", mean, exact)
 
 
@@ -129,8 +129,8 @@ def _least_with_6(settings, cost, logits):
     return least.view(len(temperatures), len(THETAS))
 
 
-def _equation_9(surrogate, cost, logits, noise, context=None):
-    """(9) as printed: f(σ(z~)) in the place of f(H(z))."""
+def printed_equation_9(surrogate, cost, logits, noise, context=None):
+    """The draft's (9) as printed: its first term has f(σ(z~)) where f(H(z)) belongs."""
     z, b, z_tilde, dz_tilde, _ = BERNOULLI.draw(logits, noise)
     c, slope_tilde = surrogate.value_and_slope(z_tilde, cost)
     _, slope = surrogate.value_and_slope(z, cost)

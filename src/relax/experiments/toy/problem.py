@@ -19,7 +19,7 @@ from relax.numerics.optimizers import adam
 from relax.numerics.replicas import parameter_generators
 from relax.numerics.streams import NoiseStream
 from relax.relaxations.bernoulli import BERNOULLI
-from relax.runs.progress import progress
+from relax.runs.progress import Progress
 from relax.runs.settings import collect
 from relax.runs.tables import labelled
 from relax.surrogates.base import SurrogateSpec
@@ -149,7 +149,7 @@ def train(settings, log=None):
         return ", ".join(f"{name} {value.mean():.5f}" for name, value in state.items())
 
     title = f"toy {problem.title} {settings.estimator}"
-    with progress(title, settings.steps, log) as bar:
+    with Progress(title, settings.steps, log) as bar:
         note = record(0)
         for step in range(1, settings.steps + 1):
             now = estimate(logits, noise(step))
@@ -186,7 +186,7 @@ def tune(settings, surrogate, logits, seeds, cost, log=None, after=None):
     title = f"relaxation t={settings.target:g} {settings.estimator}"
     # An estimator with nothing to learn is done at once.
     steps = settings.steps if optimizer else 0
-    with progress(title, steps, log) as bar:
+    with Progress(title, steps, log) as bar:
         for step in range(1, steps + 1):
             estimate = estimator.rule(surrogate, cost, logits, noise(step))
             check_finite(cost=estimate.cost, gradient=estimate.gradient, step=step, **who)

@@ -21,7 +21,7 @@ from relax.experiments.vae.frozen import FrozenRun, standing
 from relax.experiments.vae.trainer import VAESettings
 from relax.experiments.vae.variance import trajectory_labels
 from relax.runs.jobs import say
-from relax.runs.progress import progress
+from relax.runs.progress import Progress
 from relax.runs.settings import collect
 from relax.runs.tables import labelled
 
@@ -102,7 +102,7 @@ def halfway(settings, plan, images, path, log=None, device="cpu"):
     curves, gradients, shares, reference = [], [], [], None
     seeds = {"seed": list(settings.seeds)}
     title = f"midtraining {settings.dataset} {settings.model}"
-    with progress(title, len(CONTESTANTS) * len(steps) + len(OTHERS), log) as bar:
+    with Progress(title, len(CONTESTANTS) * len(steps) + len(OTHERS), log) as bar:
         for contestant in (*CONTESTANTS, *OTHERS):
             name, made_of, changed = contestant
             frozen = FrozenRun(settings, images, name, device, places, **changed)

@@ -14,7 +14,7 @@ from relax.numerics.devices import choose
 from relax.numerics.finite import NEVER
 from relax.runs.checkpoints import save_checkpoint
 from relax.runs.jobs import say
-from relax.runs.progress import progress
+from relax.runs.progress import Progress
 from relax.runs.resume import stoppable
 from relax.runs.tables import labelled
 
@@ -148,7 +148,7 @@ def train(
         checkpoint(0)
     title = f"{settings.dataset} {settings.model} {settings.estimator}"
     signals = stoppable() if unfinished else nullcontext(lambda: False)
-    with progress(title, settings.steps, log, start) as bar, signals as asked_to_stop:
+    with Progress(title, settings.steps, log, start) as bar, signals as asked_to_stop:
         note, step = "", start
         while step < settings.steps and not history.ended:
             step += 1

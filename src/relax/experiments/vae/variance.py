@@ -18,7 +18,7 @@ import pandas as pd
 from relax.experiments.vae.frozen import FrozenRun, standing
 from relax.experiments.vae.trainer import VAESettings
 from relax.runs.jobs import say
-from relax.runs.progress import progress
+from relax.runs.progress import Progress
 from relax.runs.settings import collect
 from relax.runs.tables import labelled
 
@@ -71,7 +71,7 @@ def measure_variance(settings, measure, images, checkpoints, log=None, device="c
         return pd.DataFrame(columns=[*labels, *COLUMNS])
     title = f"variance {settings.dataset} {settings.model} on {settings.estimator}'s trajectory"
     plan = (measure.tuning_block, measure.tuning_steps, measure.minibatches)
-    with progress(title, len(measure.estimators) * (len(checkpoints) + 1), log) as bar:
+    with Progress(title, len(measure.estimators) * (len(checkpoints) + 1), log) as bar:
 
         def add(frozen, step):
             tuning = frozen.tune_until_flat(*plan)
