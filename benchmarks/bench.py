@@ -25,12 +25,12 @@ Columns of `bench.csv`, a row a model (or "toy", or "front door"), estimator and
 - noise, batch, latents, pixels, machine, torch, threads: what was run, and where.
 """
 
-import argparse
 from dataclasses import dataclass, field
 
 import pandas as pd
 import torch
-from cases import BATCH, ESTIMATORS, LATENTS, MODELS, PIXELS, use_one_thread
+from cases import BATCH, ESTIMATORS, LATENTS, MODELS, PIXELS
+from command import command
 from front_door import front_door
 from jax_contestant import python
 from memory import memory
@@ -38,9 +38,8 @@ from report import markdown
 from toy_speed import REPLICAS, toy_speed
 from vae_speed import COMPILED, vae_speed
 
-from relax.files import placed_whole
 from relax.runs.machine import machine
-from relax.runs.tables import labelled, write_table
+from relax.runs.tables import labelled
 
 
 @dataclass(frozen=True)
@@ -85,19 +84,10 @@ def measure(scale):
     return table.assign(machine=machine(), torch=torch.__version__, threads=threads)
 
 
-def main():
-    parser = argparse.ArgumentParser(description="How fast the package trains.")
-    parser.add_argument("--quick", action="store_true", help="seconds: does all of it work?")
-    parser.add_argument("--folder", default="results/tables", help="where the tables go")
-    chosen = parser.parse_args()
-    use_one_thread()
-    table = measure(QUICK if chosen.quick else FULL)
-    text = markdown(table, chosen.quick)
-    write_table(table, f"{chosen.folder}/bench.csv")
-    with placed_whole(f"{chosen.folder}/bench.md") as temporary:
-        temporary.write_text(text + "\n")
-    print(text)
+def _measured(quick):
+    table = measure(QUICK if quick else FULL)
+    return table, markdown(table, quick)
 
 
 if __name__ == "__main__":
-    main()
+    command("How fast the package trains.", "bench", _measured)

@@ -13,24 +13,22 @@ besides, no model learns from. RODEO's network has its products: forwards, and f
 gradients of its weights and what is carried back to its units.
 """
 
-import argparse
 from dataclasses import replace
 from functools import partial
 
 import pandas as pd
 import torch
-from cases import BATCH, LATENTS, PIXELS, Training, settings, synthetic_images, use_one_thread
+from cases import BATCH, LATENTS, PIXELS, Training, settings, synthetic_images
+from command import command
 from timing import CoreShare, rate, ratio, slice_steps, timed_rounds
 
 from relax.estimators.registry import REGISTRY, load_estimator
 from relax.estimators.rodeo import Stein
 from relax.experiments.benchmark.variants import variants
 from relax.experiments.vae.trainer import Trainer
-from relax.files import placed_whole
 from relax.numerics.products import is_large, one
 from relax.presentation.common import rounded
 from relax.runs.machine import machine
-from relax.runs.tables import write_table
 
 COMPARED = (
     *("reinforce", "rloo", "arm", "disarm", "arms", "double_cv", "rodeo", "vimco", "bitflip"),
@@ -126,19 +124,10 @@ def markdown(table):
     return f"{text}\n\n{goal}{'met' if missed.empty else f'not met by {names}'}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Estimators of several samples, and their floors.")
-    parser.add_argument("--quick", action="store_true", help="seconds: does all of it work?")
-    parser.add_argument("--folder", default="results/tables", help="where the tables go")
-    chosen = parser.parse_args()
-    use_one_thread()
-    table = measure(1, 1, 0.005, 240) if chosen.quick else measure(3, 4, 0.1, 6000)
-    text = markdown(table)
-    write_table(table, f"{chosen.folder}/bench_estimators.csv")
-    with placed_whole(f"{chosen.folder}/bench_estimators.md") as temporary:
-        temporary.write_text(text + "\n")
-    print(text)
+def _measured(quick):
+    table = measure(1, 1, 0.005, 240) if quick else measure(3, 4, 0.1, 6000)
+    return table, markdown(table)
 
 
 if __name__ == "__main__":
-    main()
+    command("Estimators of several samples, and their floors.", "bench_estimators", _measured)

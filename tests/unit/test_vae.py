@@ -10,6 +10,7 @@ from torch.distributions import Bernoulli
 from relax.data.images import Images
 from relax.estimators.learning import learn_surrogates
 from relax.estimators.registry import REGISTRY, estimator_names
+from relax.experiments.vae.evaluation import bounds
 from relax.experiments.vae.gradients import encoder_estimate, set_model_gradients
 from relax.experiments.vae.model import MODELS, DiscreteVAE, LayerCost
 from relax.experiments.vae.trainer import VAESettings, build
@@ -49,6 +50,20 @@ def one_estimate(run, images, kind="coupled", dtype=torch.float32):
         surrogates,
         lambda: encoder_estimate(estimator, surrogates, model, x, noise),
     )
+
+
+def check_bounds(model, x, seeds, exact):
+    """ELBO below bound below log p(x), to their errors; with more samples within 0.1 nat."""
+    few, many = (
+        torch.stack([torch.stack(bounds(model, x, seeds, k, index=i)) for i in range(8)])
+        for k in (5, 200)
+    )
+    slack = 5 * few.std(0).max() / 8**0.5
+    elbo, bound = many.mean(0)
+    assert (elbo + slack < bound).all()
+    assert (bound < exact + slack).all()
+    assert (exact - bound < exact - few.mean(0)[1]).all()
+    assert (exact - bound < 0.1).all()
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -5,8 +5,6 @@ CHECKPOINT_STEPS = [
     round(VAE["steps"] * part / VAE["checkpoints"])
     for part in range(VAE["checkpoints"] + 1)
 ]
-
-
 HALFWAY = min(CHECKPOINT_STEPS, key=lambda step: (abs(2 * step - VAE["steps"]), -step))
 TRAJECTORY = VAE["variance"]["trajectory"]
 HALFWAY_ESTIMATORS = ["rebar", "relax", "nvil", "reinforce", "muprop", "concrete"]
@@ -17,6 +15,9 @@ TOLD = {model: f"{VAE['latents']} x {OUTCOMES}" for model in VAE["models"]}
 LATENTS_TOLD = {"training": {"latents": ("model", TOLD)}} if OUTCOMES else {}
 JOINED |= LATENTS_TOLD
 
+# What every job depends on that takes a step of a VAE.
+MODEL_KEYS = ("batch", "latents", "noise", "direct_gradient", "adam_beta2")
+MODEL_PARAMS = {key: VAE[key] for key in MODEL_KEYS} | {"outcomes": OUTCOMES}
 
 # What a job asks a cluster for. With `device: auto` it takes a GPU where it finds one.
 GPUS = int(config["device"] == "cuda")
@@ -86,12 +87,7 @@ for rule_name, rates in RATE_GROUPS.items():
             ),
             steps=VAE["steps"],
             checkpoint_steps=CHECKPOINT_STEPS,
-            batch=VAE["batch"],
-            latents=VAE["latents"],
-            outcomes=OUTCOMES,
-            noise=VAE["noise"],
-            direct_gradient=VAE["direct_gradient"],
-            adam_beta2=VAE["adam_beta2"],
+            **MODEL_PARAMS,
             evaluation_samples=VAE["evaluation_samples"],
             bound_samples=VAE["bound_samples"],
             learning=lambda wildcards: learning_settings([wildcards.estimator]),
@@ -135,12 +131,7 @@ rule measure_variance:
         tuning_steps=VAE["variance"]["tuning_steps"],
         minibatches=VAE["variance"]["minibatches"],
         draws=VAE["variance"]["draws"],
-        batch=VAE["batch"],
-        latents=VAE["latents"],
-        outcomes=OUTCOMES,
-        noise=VAE["noise"],
-        direct_gradient=VAE["direct_gradient"],
-        adam_beta2=VAE["adam_beta2"],
+        **MODEL_PARAMS,
         learning=learning_settings(VAE["estimators"]),
         surrogate=in_one_order(VAE["surrogate"]),
     script:
@@ -178,12 +169,7 @@ rule midtraining:
         measurements=VAE["midtraining"]["measurements"],
         minibatches=VAE["midtraining"]["minibatches"],
         draws=VAE["midtraining"]["draws"],
-        batch=VAE["batch"],
-        latents=VAE["latents"],
-        outcomes=OUTCOMES,
-        noise=VAE["noise"],
-        direct_gradient=VAE["direct_gradient"],
-        adam_beta2=VAE["adam_beta2"],
+        **MODEL_PARAMS,
         learning=learning_settings(HALFWAY_ESTIMATORS),
         surrogate=in_one_order(VAE["surrogate"]),
     script:

@@ -22,6 +22,7 @@ themselves, not in their logarithms.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
@@ -70,7 +71,7 @@ class Drawn(NamedTuple):
         return Drawn(self.z.repeat_interleave(copies, 0), paths)
 
 
-class Transformation:
+class Transformation(ABC):
     """Base of the transformations; the functions below `sample` that are missing are a subclass's.
 
     Attributes:
@@ -148,33 +149,33 @@ class Transformation:
     def __repr__(self):
         return type(self).__name__
 
+    @abstractmethod
     def sample(self, parameters: Tensor, generators: Generators) -> Tensor:
         """z, [replica, batch, latent]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, parameters: Tensor, epsilon: Tensor) -> Tensor:
         """T: z of ε."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inverse(self, parameters: Tensor, z: Tensor) -> Tensor:
         """T⁻¹: ε of z."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_density(self, parameters: Tensor, z: Tensor) -> Tensor:
         """log q(z; ν), latent by latent."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_stretch(self, parameters: Tensor, z: Tensor) -> Tensor:
         """log ∂T/∂ε at z."""
-        raise NotImplementedError
 
+    @abstractmethod
     def score(self, parameters: Tensor, z: Tensor) -> Path:
         """The path of the score function: (0, ∂_ν log q(z; ν))."""
-        raise NotImplementedError
 
+    @abstractmethod
     def path(self, parameters: Tensor, z: Tensor) -> Path:
         """The path of the transformation: (∂T/∂ν at fixed ε, ∂_ν log q(ε; ν))."""
-        raise NotImplementedError
 
     def implicit(self, parameters: Tensor, z: Tensor) -> Path:
         """The path of the distribution function, (-∂_ν Q/q, 0), by quadrature over ε.
