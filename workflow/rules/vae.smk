@@ -78,6 +78,7 @@ for rule_name, rates in RATE_GROUPS.items():
         # device, vae.compile and vae.save_every are no params: no result depends on them, but for
         # rounding.
         params:
+            **MODEL_PARAMS,
             code=estimator_sources(
                 "experiments.vae.training",
                 "runs.resume",
@@ -87,7 +88,6 @@ for rule_name, rates in RATE_GROUPS.items():
             ),
             steps=VAE["steps"],
             checkpoint_steps=CHECKPOINT_STEPS,
-            **MODEL_PARAMS,
             evaluation_samples=VAE["evaluation_samples"],
             bound_samples=VAE["bound_samples"],
             learning=lambda wildcards: learning_settings([wildcards.estimator]),
@@ -119,6 +119,7 @@ rule measure_variance:
         runtime=growing(480),
         gpu=GPUS,
     params:
+        **MODEL_PARAMS,
         code=sources(
             "experiments.vae.variance",
             "data.images",
@@ -131,7 +132,6 @@ rule measure_variance:
         tuning_steps=VAE["variance"]["tuning_steps"],
         minibatches=VAE["variance"]["minibatches"],
         draws=VAE["variance"]["draws"],
-        **MODEL_PARAMS,
         learning=learning_settings(VAE["estimators"]),
         surrogate=in_one_order(VAE["surrogate"]),
     script:
@@ -158,6 +158,7 @@ rule midtraining:
         runtime=growing(480),
         gpu=GPUS,
     params:
+        **MODEL_PARAMS,
         code=sources(
             "experiments.vae.midtraining",
             "data.images",
@@ -169,7 +170,6 @@ rule midtraining:
         measurements=VAE["midtraining"]["measurements"],
         minibatches=VAE["midtraining"]["minibatches"],
         draws=VAE["midtraining"]["draws"],
-        **MODEL_PARAMS,
         learning=learning_settings(HALFWAY_ESTIMATORS),
         surrogate=in_one_order(VAE["surrogate"]),
     script:
