@@ -10,9 +10,10 @@ import torch
 from relax.estimators.registry import REGISTRY, load_estimator
 from relax.exact.enumeration import enumerate_gradient
 from relax.numerics.replicas import parameter_generators
-from relax.numerics.streams import Noise, uniform_noise
+from relax.numerics.streams import EDGES, Noise, uniform_noise
 from relax.relaxations.bernoulli import BERNOULLI
 from relax.relaxations.categorical import Categorical
+from relax.relaxations.relaxation import Relaxation
 from relax.surrogates.base import SurrogateSpec
 
 SEEDS = [3, 4]
@@ -120,6 +121,24 @@ def test_gumbel_rao_with_one_draw_is_st_gumbel():
         gumbel_gradient(name, relaxation, logits, f, 1, u) for name in ("gumbel_rao", "st_gumbel")
     )
     assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.5, 2.0])
+def test_bits_add_up_their_slopes_in_closed_form(temperature):
+    """What every relaxation does, by z~ itself, to 1e-12; in float32 at the edges of the noise."""
+    logits = 12 * (uniform_noise(SEEDS, "noise", 0, (40, 6)) - 0.5)
+    b = BERNOULLI.hard_sample(logits, uniform_noise(SEEDS, "noise", 1, (40, 6)))
+    v = uniform_noise(SEEDS, "noise", 2, (5, 40, 6))
+    inverse = logits.new_full((2, 1, 1), 1 / temperature)
+    at = (logits, b, v, inverse, logits.cos())
+    found, expected = BERNOULLI.slopes_given(*at), Relaxation.slopes_given(BERNOULLI, *at)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert (BERNOULLI.slopes_given(logits, 1 - b, *at[2:]) - expected).abs().max() > 0.01
+
+    edges = torch.tensor(EDGES[torch.float32]).view(1, 2, 1, 1).expand(2, 2, 40, 6)
+    at = (20 * logits.float(), b.float(), edges, inverse.float(), b.float() + 1)
+    found, expected = BERNOULLI.slopes_given(*at), Relaxation.slopes_given(BERNOULLI, *at)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
 def test_each_says_that_it_is_biased():

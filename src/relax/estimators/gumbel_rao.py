@@ -13,11 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from relax.estimators.concrete import fixed_relaxation
 from relax.estimators.formula import Estimate, Estimator
-from relax.estimators.samples import by_sample, value_and_gradient, widen
+from relax.estimators.samples import by_sample, value_and_gradient
 from relax.relaxations.bernoulli import BERNOULLI
 
 if TYPE_CHECKING:
@@ -46,13 +44,13 @@ def rao_blackwellised_estimate(
     z = relaxation.sample(logits, u)
     b = relaxation.threshold(z)
     f, slope = value_and_gradient(cost, b)
-    rows = noise.u.shape[1]
+    inverse = surrogate.temperature.inverse()
+    total = relaxation.relaxed(z, inverse)[1](slope)
     if more.shape[1]:
-        wide, wide_b = (widen(each, more.shape[1]) for each in (logits, b))
-        z = torch.cat([z, relaxation.sample_given(wide, wide_b, more)[0]], 1)
-    _, to_z = surrogate.temperature.relaxed(z)
-    gradient = relaxation.pull_back(widen(logits, rows), z, to_z(widen(slope, rows)))
-    return Estimate(b, f, by_sample(gradient, batch).mean(1))
+        more = by_sample(more, batch)
+        total = total + relaxation.slopes_given(logits, b, more, inverse, slope)
+        total = total / (1 + more.shape[1])
+    return Estimate(b, f, relaxation.pull_back(logits, z, total))
 
 
 ESTIMATOR = Estimator(

@@ -154,3 +154,18 @@ class Relaxation:
         """relax(z, inverse), and the function that takes a slope in it to one in z."""
         value = self.relax(z, inverse)
         return value, self.relax_derivative(value, inverse)
+
+    def slopes_given(
+        self, logits: Tensor, b: Tensor, v: Tensor, inverse: Tensor, slope: Tensor
+    ) -> Tensor:
+        """Σ_k of what a slope in relax(z~_k) becomes in z~_k, over draws of z~ given b.
+
+        Args:
+            v: uniform on (0, 1), [replica, draw, batch, latent].
+            inverse: 1/λ, [replica, 1, 1].
+            slope: the same for every draw, [replica, batch, latent].
+        """
+        each = logits.unsqueeze(1).expand_as(v), b.unsqueeze(1).expand_as(v)
+        z_tilde, _ = self.sample_given(*each, v)
+        _, to_z = self.relaxed(z_tilde, inverse.unsqueeze(1))
+        return to_z(slope.unsqueeze(1)).sum(1)
