@@ -71,7 +71,7 @@ help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1: \2/p' Makefile
 
 # The environment: the pinned lock, then the project itself. On failure nothing half-made is left.
-$(STAMP): envs/requirements.lock pyproject.toml envs/install.sh
+$(STAMP): envs/requirements.lock envs/requirements.hashes pyproject.toml envs/install.sh
 	@envs/install.sh $(VENV)
 	@touch $@
 

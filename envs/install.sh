@@ -5,6 +5,8 @@
 # one that CPU_INDEX names. Where that cannot be had, the usual build is installed, and a line says so.
 # On macOS the usual build is without CUDA.
 #
+# What is downloaded must have the hash in requirements.hashes, but for torch (hashes.sh says why).
+#
 # An environment that is there stays until the new one is whole: it is set aside, and comes back if
 # the installation fails or is interrupted. (One cannot be moved into place: its scripts hold their
 # path.) A directory that is no environment is refused.
@@ -65,10 +67,16 @@ if [ -n "${CPU:-}" ]; then
   "${pip[@]}" --no-deps --index-url "${CPU_INDEX:-https://download.pytorch.org/whl/cpu}" "$torch" >"$log" 2>&1 ||
     echo "make: the build of torch without CUDA could not be had, so the usual one is installed" >&2
 fi
-if ! "${pip[@]}" --requirement "$here/requirements.lock" >"$log" 2>&1 ||
+# The lock after its hashes: what is left for it is torch, and what that build alone needs.
+if ! "${pip[@]}" --no-deps --require-hashes --requirement "$here/requirements.hashes" >"$log" 2>&1 ||
+  ! "${pip[@]}" --requirement "$here/requirements.lock" >"$log" 2>&1 ||
   ! "${pip[@]}" --no-deps --no-build-isolation --editable "$here/.." >"$log" 2>&1; then
   if grep -qiE 'NewConnectionError|name resolution|ConnectTimeout|ProxyError|Network is unreachable|Connection refused|Max retries' "$log"; then
     fail "the package index could not be reached: check the network (or pip's index and proxy settings) and run make again"
+  fi
+  if grep -q 'DO NOT MATCH THE HASHES' "$log"; then
+    other=$(grep -oE '^ +[A-Za-z0-9._-]+==[A-Za-z0-9.]+' "$log" | tr -s ' \n' ' ')
+    fail "the index gave other files than envs/requirements.hashes knows, of:${other% }; nothing was installed: try another index or mirror"
   fi
   fail "installing the packages failed: $(grep -iE '^ERROR' "$log" | head -n 1)"
 fi

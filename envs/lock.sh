@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Resolve envs/requirements.in anew, and write the lock and the conda file from what was installed.
+# Resolve envs/requirements.in anew, and write the lock, its hashes and the conda file from what was
+# installed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 scratch=$(mktemp -d)
@@ -11,6 +12,7 @@ pins=$("$scratch/venv/bin/python" -m pip freeze --all | grep -vE '^(pip|wheel)==
   echo "# Written by 'make lock' from requirements.in: every package of the environment, pinned."
   echo "$pins"
 } >"$here/requirements.lock"
+"$here/hashes.sh"
 {
   echo "# Written by 'make lock' from requirements.in; the same pins as requirements.lock."
   echo "channels:"

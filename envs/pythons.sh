@@ -23,7 +23,7 @@ without_torch() {  # the lock resolved for this Python, and all of it but torch 
   [ -f "$venv/pyvenv.cfg" ] || "$python" -m venv "$venv" || return 1
   local pip=("$venv/bin/python" -m pip --disable-pip-version-check install --quiet)
   "${pip[@]}" --dry-run --only-binary torch --requirement $lock || return 1
-  "${pip[@]}" --no-deps --requirement <(grep -v '^torch==' $lock) || return 1
+  "${pip[@]}" --no-deps --require-hashes --requirement envs/requirements.hashes || return 1
 }
 
 for version in "${versions[@]}"; do

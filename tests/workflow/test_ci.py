@@ -30,7 +30,7 @@ def called(folder, name, text, command):
 
 
 def test_the_environment_is_the_lock_and_nothing_else(tmp_path):
-    """An empty environment, then pip with the lock, then the project without its dependencies."""
+    """An empty environment; pip with the lock's hashes, with the lock; the project by itself."""
     venv = tmp_path / "venv"
     command = {
         "args": [ROOT / "envs" / "install.sh", venv],
@@ -40,10 +40,13 @@ def test_the_environment_is_the_lock_and_nothing_else(tmp_path):
     assert run.returncode == 0, run.stderr
     assert f"-m venv {venv}" in calls
     installs = [call.split(" install ")[1] for call in calls if "pip install" in call]
-    assert len(installs) == 2
-    assert installs[0].endswith(f"--requirement {ROOT}/envs/requirements.lock")
-    assert "--no-deps" in installs[1]
-    assert installs[1].endswith(f"--editable {ROOT}/envs/..")
+    hashes, lock, project = installs
+    assert hashes.endswith(
+        f"--no-deps --require-hashes --requirement {ROOT}/envs/requirements.hashes"
+    )
+    assert lock.endswith(f"--requirement {ROOT}/envs/requirements.lock")
+    assert "--no-deps" in project
+    assert project.endswith(f"--editable {ROOT}/envs/..")
 
 
 @pytest.mark.parametrize("reached", [True, False])
@@ -59,10 +62,11 @@ def test_the_build_without_cuda_is_one_word(tmp_path, reached):
     }
     calls, run = called(tmp_path, "python", text, command)
     assert run.returncode == 0, run.stderr
-    torch, lock, _ = [call.split(" install ")[1] for call in calls if "pip install" in call]
+    torch, hashes, lock, _ = [call.split(" install ")[1] for call in calls if "pip install" in call]
     assert "--no-deps --index-url http://127.0.0.1:9 torch==" in torch
+    assert "--require-hashes" in hashes
     assert lock.endswith(f"--requirement {ROOT}/envs/requirements.lock")
-    assert "index" not in lock
+    assert "index" not in hashes + lock
     assert ("could not be had" in run.stderr) == (not reached)
 
 

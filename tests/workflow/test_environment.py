@@ -43,6 +43,19 @@ def test_every_line_of_the_lock_is_one_pin():
     assert len(VERSIONS) == len(lines("requirements.lock")) > 20
 
 
+def test_every_pin_but_torch_has_its_hashes():
+    """The same versions as the lock, and SHA-256 of each file that the index has of them."""
+    entries = (ENVS / "requirements.hashes").read_text(encoding="utf-8").replace("\\\n", " ")
+    hashed = {}
+    for entry in entries.splitlines()[1:]:
+        pin, *hashes = entry.split()
+        assert hashes, pin
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", each) for each in hashes), pin
+        name, hashed_version = pin.split("==")
+        hashed[canonical(name)] = hashed_version
+    assert hashed | {"torch": VERSIONS["torch"]} == VERSIONS
+
+
 def test_conda_file_holds_the_same_pins():
     """The file that the rules name, and the lock that `make` installs."""
     conda = yaml.safe_load((ENVS / "relax.yaml").read_text(encoding="utf-8"))

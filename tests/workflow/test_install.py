@@ -101,6 +101,28 @@ def test_a_working_environment_survives_a_failure(install, working):
     assert sorted(path.name for path in working.parent.iterdir()) == ["a python", "venv"]
 
 
+# What pip prints of a file whose hash is another.
+TAMPERED = """\
+ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have
+    tqdm==4.67.1 from an-index/tqdm-4.67.1.whl (from -r requirements.hashes (line 9)):
+        Expected sha256 0000
+             Got        1111
+"""
+
+
+def test_another_file_than_the_one_pinned_is_refused(install, working, tmp_path):
+    """By the name of its package; the environment from before stays."""
+    (tmp_path / "a python").mkdir()
+    (tmp_path / "a python" / "said").write_text(TAMPERED)
+    status, errors = install(working, pip=f"cat '{tmp_path}/a python/said' >&2; exit 1")
+    assert status == 1
+    assert errors == (
+        "make: the index gave other files than envs/requirements.hashes knows, of: tqdm==4.67.1; "
+        "nothing was installed: try another index or mirror\n"
+    )
+    assert (working / "old").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_working_environment_survives_a_kill(install, working, number):
     """SIGKILL leaves it aside; the next installation finds it there, also if it fails."""
