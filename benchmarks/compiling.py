@@ -1,9 +1,10 @@
 """What the compiled step (`vae.compile`) saves, and what the compiling costs.
 
-    python benchmarks/compiling.py [--quick] [--cases linear1/relax/5,...] [--folder results/tables]
+    python benchmarks/compiling.py [--quick] [--cases linear1/relax/3,...] [--folder results/tables]
 
-It writes `compiled.csv`, a row a case (model, estimator, seeds side by side); with JAX where
-`JAX_PYTHON` names it (`jax_contestant.py`). Contestants take slices in turn. The machine may be
+It writes `compiled.csv`, a row a case (model, estimator, seeds side by side): each VAE job of the
+default preset, and one seed of what the peers have; with JAX where `JAX_PYTHON` names it
+(`jax_contestant.py`). Contestants take slices in turn. The machine may be
 shared: seconds are those of the processor, and ratios the medians over rounds. Columns:
 
 - first_seconds: processor time from the start of training to the end of its first step where the
@@ -13,7 +14,7 @@ shared: seconds are those of the processor, and ratios the medians over rounds. 
 - to_floor: the compiled step over its matrix products alone; one seed only.
 - over_jax: the peer's time over the compiled step's, by the clock; one seed of linear1 only.
 - even_first, even_again: steps after which the compiling is repaid, with the cache empty or filled.
-- job_plain, job_first, job_again: seconds of a job of the default preset, 6,000 steps, likewise.
+- job_plain, job_first, job_again: seconds of a job of the default preset, with its steps, likewise.
 - hours_plain, hours_first of 100,000 and of 2,000,000 steps, compiling included: arithmetic from
   the columns before, evaluation left out.
 """
@@ -29,6 +30,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import yaml
 from cases import BATCH, package_training, synthetic_images, use_one_thread
 from floor import Floor
 from jax_contestant import ESTIMATORS as OF_JAX
@@ -38,9 +40,12 @@ from relax.numerics.compiled import missing
 from relax.runs.machine import machine
 from relax.runs.tables import write_table
 
-NAMES, MODELS = ("reinforce", "rebar", "relax"), ("linear1", "linear2", "nonlinear")
-CASES = [f"{model}/{name}/{seeds}" for seeds in (1, 5) for model in MODELS for name in NAMES]
-DEFAULT, RUNS = 6000, (100_000, 2_000_000)
+DEFAULT = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text("utf-8"))["vae"]
+JOBS = [
+    f"{m}/{e}/{DEFAULT['seeds_per_job']}" for m in DEFAULT["models"] for e in DEFAULT["estimators"]
+]
+ALONE = [f"{m}/{e}/1" for m in DEFAULT["models"] for e in ("reinforce", "rebar", "relax")]
+RUNS = (100_000, 2_000_000)
 SMALL = {"batch": 4, "latents": 6, "surrogate": {"hidden": (5, 5)}}
 
 
@@ -120,7 +125,8 @@ def measure(case, quick, jax, count):
         cost = row[f"{kind}_seconds"] - row["plain_seconds"]
         row[f"even_{kind}"] = cost / (plain - program) if plain > program else float("inf")
     for kind, step in (("plain", plain), ("first", program), ("again", program)):
-        row[f"job_{kind}"] = row[f"{kind}_seconds"] + step * DEFAULT
+        if case in JOBS:
+            row[f"job_{kind}"] = row[f"{kind}_seconds"] + step * DEFAULT["steps"]
     for steps in RUNS:
         row[f"hours_plain_{steps}"] = (row["plain_seconds"] + plain * steps) / 3600
         row[f"hours_first_{steps}"] = (row["first_seconds"] + program * steps) / 3600
@@ -130,7 +136,7 @@ def measure(case, quick, jax, count):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description="What the compiled step saves and costs.")
     parser.add_argument("--quick", action="store_true", help="small: does all of it work?")
-    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--cases", default=",".join([*ALONE, *JOBS]))
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--folder", default="results/tables")
     parser.add_argument("--start", help=argparse.SUPPRESS)

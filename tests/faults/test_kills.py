@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -138,6 +139,37 @@ def test_killed_again_and_again(longer, project):
     assert check_resumed(project, saved, before) == len(saved)
     assert resumed + len(saved) >= KILLS / 2  # as every second kill comes after a new state
     assert products(project) == undisturbed
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler on PATH")
+def test_a_compiled_run_killed_ends_in_the_same_bytes(tmp_path):
+    """kill -9 of the compiled step, twice after a new state: the next start goes on from it,
+    with the program made again; and at the end every byte is that of a run left alone."""
+    compiled = {
+        "vae.compile": "always",
+        "vae.steps": 6000,
+        "vae.estimators": ["rebar"],
+        "vae.models": ["linear1"],
+    }
+    config = write_config(tmp_path, LONGER | compiled, CONFIG)
+    alone, project = Project.fresh(tmp_path / "alone"), Project.fresh(tmp_path / "killed")
+    pipeline = Pipeline(alone, "figure_3", config=config)
+    assert pipeline.wait() == 0, pipeline.output
+    for _ in range(2):
+        saved, before = newest_states(project), last_starts(project)
+        pipeline = Pipeline(project, "figure_3", config=config)
+        assert pipeline.wait_for_training(project.path / RESULTS), pipeline.output
+        (job,) = pipeline.jobs()
+        job.kill()
+        pipeline.wait()
+        assert check_resumed(project, saved, before) == len(saved)
+    saved, before = newest_states(project), last_starts(project)
+    pipeline = Pipeline(project, "figure_3", config=config)
+    assert pipeline.wait() == 0, pipeline.output
+    assert check_resumed(project, saved, before) == len(saved) == 1
+    (log,) = last_starts(project).values()
+    assert "step: compiled" in log
+    assert products(project) == products(alone)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -137,10 +137,14 @@ def test_what_compiling_costs_is_a_table(benchmark_module, tmp_path, monkeypatch
     module = benchmark_module("compiling")
     seconds = iter([20.0, 5.0, 1.0])
     monkeypatch.setattr(module, "start_elsewhere", lambda *given: next(seconds))
-    module.main(["--quick", "--cases", "linear1/rebar/2", "--folder", str(tmp_path)])
+    case = f"linear1/rebar/{module.DEFAULT['seeds_per_job']}"
+    assert case in module.JOBS
+    module.main(["--quick", "--cases", case, "--folder", str(tmp_path)])
     (row,) = pd.read_csv(tmp_path / "compiled.csv").to_dict("records")
     saved = 1e-6 * (row["plain_us"] - row["compiled_us"])
     expected = 19 / saved if saved > 0 else np.inf
     assert row["even_first"] == pytest.approx(expected)
     hours = (20 + 1e-6 * row["compiled_us"] * 100_000) / 3600
     assert row["hours_first_100000"] == pytest.approx(hours)
+    again = 5 + 1e-6 * row["compiled_us"] * module.DEFAULT["steps"]
+    assert row["job_again"] == pytest.approx(again)
