@@ -237,6 +237,16 @@ def test_the_frontier_and_the_ranks():
     assert {"ARMS, K = 3", "ReinMax"} <= set(shown.estimator)
 
 
+def test_a_published_variance_stands_beside_ours():
+    table = made_up("mnist, nonlinear")
+    shown = for_people(summarise(table, made_up_seconds(table)))
+    shown = shown[shown.objective == "cost"].set_index("estimator")
+    assert shown["published variance"]["DisARM, K = 2"] == "0.0137"
+    assert shown["published variance"]["REINFORCE"] == ""
+    table = made_up()
+    assert "variance" not in for_people(summarise(table, made_up_seconds(table)))
+
+
 def test_a_variance_of_zero_is_the_best():
     table = made_up(rloo=0.0)
     found = summarise(table, made_up_seconds(table))

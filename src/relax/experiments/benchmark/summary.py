@@ -119,9 +119,12 @@ def name_of(estimator, samples):
 
 
 def for_people(table):
-    """`summarise`'s table with few and short columns, as text, for Markdown."""
+    """`summarise`'s table with few and short columns, as text, for Markdown.
+
+    Where a variance of the problem is published, it stands at the end, beside ours.
+    """
     rows = list(table.itertuples())
-    return pd.DataFrame(
+    shown = pd.DataFrame(
         {
             "problem": table.problem,
             "objective": table.objective,
@@ -142,3 +145,8 @@ def for_people(table):
             ],
         }
     )
+    if table.published_variance.notna().any():
+        ours = {"variance": table.variance, "published variance": table.published_variance}
+        for heading, values in ours.items():
+            shown[heading] = ["" if np.isnan(value) else f"{value:.3g}" for value in values]
+    return shown
