@@ -44,6 +44,7 @@ test-cluster: $(STAMP)  ## the pipeline on a Slurm cluster of its own (root inst
 bench: $(STAMP)  ## speed of every estimator against REINFORCE, its arithmetic floor and plain PyTorch
 	@$(BIN)/python benchmarks/bench.py
 	@$(BIN)/python benchmarks/several.py
+	@$(BIN)/python benchmarks/structure_seeds.py
 
 docs: $(STAMP)  ## the documentation as a site in site/; a warning is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -124,6 +124,23 @@ def test_the_table_cost_is_the_score(kind):
     assert (cyclic > 5) == (kind == "edges")
 
 
+@pytest.mark.parametrize("nodes", [2, 3, 6, 9])
+@pytest.mark.parametrize("kind", LATENTS)
+def test_the_cost_of_bits_is_that_of_their_matrices(kind, nodes):
+    """To the last digit, call after call: the memory that is kept for the powers keeps no graph."""
+    latents = LATENTS[kind](nodes)
+    cost = TableCost(latents, local_scores(correlation(nodes), ROWS), 0.7, torch.float32)
+    draw = generator(0, "split", 10)
+    for shape in ((2, 3), (2, 3), (1, 8)):
+        u = torch.from_numpy(draw.random((*shape, latents.latents), dtype=np.float32))
+        b = latents.relaxation.hard_sample(latents.start(0.4).float().expand_as(u), u)
+        graph = latents.adjacency(b)
+        expected = cost.look_up(graph)
+        if not latents.acyclic:
+            expected = expected.add(cost.cycles(graph), alpha=0.7)
+        assert torch.equal(cost(b), expected)
+
+
 @pytest.mark.parametrize("kind", LATENTS)
 def test_the_soft_cost(kind):
     """Equal to the table's at hard values, a ridge regression between, twice differentiable."""

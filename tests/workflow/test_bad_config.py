@@ -42,7 +42,16 @@ MISTAKES = [
     (
         "{structure.latents: [ordering], structure.estimators: [arms], "
         "structure.random.estimators: []}",
-        "structure.estimators: 'arms' is not for ordering; allowed here: exact, reinforce,",
+        "structure.estimators: 'arms' is not for ordering; allowed here: reinforce,",
+    ),
+    (
+        "{structure.latents: [ordering], structure.estimators: [rloo, muprop], "
+        "structure.random.estimators: []}",
+        "structure.estimators: 'muprop' is not for ordering; allowed here: reinforce,",
+    ),
+    (
+        "{structure.estimators: [rloo, exact], structure.random.estimators: []}",
+        "structure.estimators: 'exact' takes at most 16 latents, and Sachs's table has 66 or more",
     ),
     (
         "{structure.evaluations_per_step: 1, structure.estimators: [rebar], "

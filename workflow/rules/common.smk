@@ -9,6 +9,7 @@ from relax.data.datasets import data_sets, preparation
 from relax.estimators.registry import REGISTRY, estimator_names
 from relax.data.pins import pin_of
 from relax.runs.archives import files_of, find_packed, tables_of
+from relax.runs.misfits import structure_latents
 from relax.runs.sources import code_of, versions
 
 try:
@@ -282,12 +283,7 @@ def structure_file(wildcards):
 
 def structure_problems(estimator):
     """Of each problem that the estimator is trained on, the latents that it can take there."""
-    kind = {"edges": "bernoulli", "ordering": "joint"}
-    kinds = [
-        latents
-        for latents in config["structure"]["latents"]
-        if kind[latents] in REGISTRY[estimator].kinds
-    ]
+    kinds = structure_latents(estimator, config["structure"]["latents"])
     random = config["structure"]["random"]
     more = random["nodes"] if estimator in random["estimators"] else []
     names = ["data", *(f"random{nodes}" for nodes in more)]

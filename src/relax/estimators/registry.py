@@ -130,7 +130,8 @@ REGISTRY = {
         ("scale",),
         learns=True,
         of_z=False,
-        kinds=ANY,
+        # The mean of an ordering does not give its logits.
+        kinds=tuple(kind for kind in ANY if kind != "ordering"),
         relaxed=True,
     ),
     "a2c": Entry(

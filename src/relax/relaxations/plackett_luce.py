@@ -175,8 +175,12 @@ def _lifted(inverse):
 
 
 def _places(order):
-    """Where each item stands, from which item stands where; and the other way round."""
-    return order.argsort(-1)
+    """Where each item stands, from which item stands where; and the other way round.
+
+    The inverse of a permutation: written to its places, not sorted.
+    """
+    items = torch.arange(order.shape[-1], device=order.device).expand_as(order)
+    return torch.empty_like(order).scatter_(-1, order, items)
 
 
 def _log_remaining(own):

@@ -5,6 +5,10 @@ from relax.estimators.registry import REGISTRY, calls, estimator_names, misfit
 # VAEs whose latents may be categorical: those of one stochastic layer.
 CATEGORICAL_MODELS = ("linear1", "nonlinear")
 
+# What an estimator must be for to learn a graph: a bit for each edge, or an ordering beside bits.
+STRUCTURE_KINDS = {"edges": {"bernoulli"}, "ordering": {"ordering", "joint"}}
+SACHS_LATENTS = 66  # of an ordering of its 11 columns and its pairs; edges are more
+
 
 def vae_mistakes(vae):
     """A line for each estimator or model that has not the latents of the VAE."""
@@ -62,18 +66,28 @@ def benchmark_mistakes(config):
                 yield f"  benchmark.samples: '{name}' {why}; with {samples}: {', '.join(here)}"
 
 
+def structure_latents(name, latents):
+    """Of the kinds of latents in the configuration's list those that the estimator can take."""
+    return [kind for kind in latents if STRUCTURE_KINDS[kind] <= set(REGISTRY[name].kinds)]
+
+
+def structure_misfit(name, structure):
+    """Why the estimator cannot learn these graphs, or None."""
+    most = REGISTRY[name].max_latents
+    if not structure_latents(name, structure["latents"]):
+        return f"is not for {' or '.join(structure['latents'])}"
+    if most and structure["file"] is None:
+        return f"takes at most {most} latents, and Sachs's table has {SACHS_LATENTS} or more"
+    return None
+
+
 def structure_mistakes(structure):
     """A line for each estimator that cannot take its latents or has too few evaluations a step."""
-    kinds = {"edges": "bernoulli", "ordering": "joint"}
-    asked = [kinds[latents] for latents in structure["latents"]]
-    able = [name for name in estimator_names() if set(asked) & set(REGISTRY[name].kinds)]
+    able = [name for name in estimator_names() if not structure_misfit(name, structure)]
     budget, settings = structure["evaluations_per_step"], structure["surrogate"]
     for name in structure["estimators"]:
-        if name not in able:
-            yield (
-                f"  structure.estimators: '{name}' is not for {' or '.join(structure['latents'])}; "
-                f"allowed here: {', '.join(able)}"
-            )
+        if why := structure_misfit(name, structure):
+            yield f"  structure.estimators: '{name}' {why}; allowed here: {', '.join(able)}"
             continue
         shape = structure["noise"], settings["add_relaxed_cost"]
         each = calls(name, settings["samples"], 1, *shape).evaluations

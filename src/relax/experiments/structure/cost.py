@@ -7,13 +7,15 @@ length up to p, with positive weights: it is 0 where there is no cycle, and posi
 one (Yu, Chen, Gao and Yu, 2019, with p = d; powers of two take log p products).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from relax.experiments.structure.latents import Edges, Ordering
+from relax.experiments.structure.latents import Edges, Ordering, bit_values
 
 
 class TableCost:
@@ -33,24 +35,25 @@ class TableCost:
         d = latents.nodes
         self.table = torch.from_numpy(table).to(dtype).flatten()
         self.first = torch.arange(d) * 2 ** (d - 1)
-        parent, child = np.indices((d, d))
-        # A node's own bit is left out of the number of its parents' set (`scores.without_gap`).
-        bits = np.where(parent == child, 0, 2.0 ** (parent - (parent > child)))
-        codes = bits[:, :, None] * np.eye(d)  # [parent, child, child]
-        self.codes = torch.from_numpy(codes).to(dtype).flatten(0, 1)
+        self.codes = torch.from_numpy(bit_values(d)).to(dtype).flatten(0, 1)
+        self.set_weights = [weights.to(dtype) for weights in latents.set_weights()]
         self.identity = torch.eye(d, dtype=dtype)
         self.doublings = int(d - 1).bit_length()
+        self.room: _Room | None = None
 
     def __call__(self, b: Tensor) -> Tensor:
         """f, [replica, batch, latent] -> [replica, batch], in nats a cell."""
-        return self.look_up(self.latents.adjacency(b))
+        with torch.no_grad():
+            f = self.looked_up(self.latents.parent_sets(b, *self.set_weights))
+            return f.add_(self.cycles_of_bits(b), alpha=self.weight) if self.weight else f
 
     def look_up(self, graph: Tensor) -> Tensor:
-        """f of hard matrices [replica, batch, parent, child]."""
-        with torch.no_grad():
-            place = (graph.flatten(-2) @ self.codes).long().add_(self.first)
-            f = self.table[place].sum(-1).neg_()
-            return f.add_(self.cycles(graph), alpha=self.weight) if self.weight else f
+        """f of hard matrices [replica, batch, parent, child], cycles or not, without λ h."""
+        return self.looked_up(graph.flatten(-2) @ self.codes)
+
+    def looked_up(self, sets: Tensor) -> Tensor:
+        """Minus the score, of the numbers of every node's set of parents [replica, batch, node]."""
+        return self.table.take(sets.long().add_(self.first)).sum(-1).neg_()
 
     def cycles(self, graph: Tensor) -> Tensor:
         """h of matrices [replica, batch, parent, child], hard or not: [replica, batch]."""
@@ -59,6 +62,36 @@ class TableCost:
             power = power @ power
         # The trace of the last product, without the product.
         return (power * power.mT).sum((1, 2)).view(graph.shape[:2]) - self.latents.nodes
+
+    def cycles_of_bits(self, b: Tensor) -> Tensor:
+        """The same of hard bits [replica, batch, latent], to the last digit, in memory kept for it.
+
+        For a hundred seeds new memory for each power would cost more than the product itself.
+        """
+        if self.room is None or self.room.shape != b.shape:
+            self.room = _Room.of(self.latents, b)
+        _, entries, power, spare = self.room
+        torch.mul(b.unflatten(-1, entries.shape[-2:]), 2.0**-self.doublings, out=entries)
+        for number in range(self.doublings - 1):
+            power = torch.bmm(power, power, out=spare[number % 2])
+        torch.mul(power, power.mT, out=(product := spare[(self.doublings - 1) % 2]))
+        return product.sum((1, 2)).view(b.shape[:2]) - self.latents.nodes
+
+
+class _Room(NamedTuple):
+    """Memory for I + A/p and its powers."""
+
+    shape: torch.Size  # of b
+    entries: Tensor  # of the first, off the diagonal: a view, [replica, batch, node, node - 1]
+    start: Tensor  # I + A/p, [replica * batch, node, node]
+    spare: tuple[Tensor, Tensor]
+
+    @classmethod
+    def of(cls, latents, b):
+        d = latents.nodes
+        start = torch.eye(d, dtype=b.dtype).repeat(b[..., 0].numel(), 1, 1)
+        entries = latents.off_diagonal(start.view(*b.shape[:2], d * d))
+        return cls(b.shape, entries, start, (torch.empty_like(start), torch.empty_like(start)))
 
 
 class SoftCost(TableCost):

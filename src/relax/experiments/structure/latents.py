@@ -16,6 +16,16 @@ from relax.relaxations.plackett_luce import PLACKETT_LUCE
 SURE = 3.0  # the logit of what a graph says, where latents are set to it
 
 
+def bit_values(nodes: int) -> np.ndarray:
+    """What an edge adds to the number of its child's set of parents: [parent, child, child].
+
+    A node's own bit is left out of that number (`scores.without_gap`).
+    """
+    parent, child = np.indices((nodes, nodes))
+    values = np.where(parent == child, 0, 2.0 ** (parent - (parent > child)))
+    return values[:, :, None] * np.eye(nodes)
+
+
 class Edges:
     """A bit for each of the d (d - 1) directed edges, independent of each other; cycles may occur.
 
@@ -31,12 +41,30 @@ class Edges:
 
     def adjacency(self, b: Tensor) -> Tensor:
         """The bits, row by row, around an empty diagonal."""
+        d = self.nodes
+        graph = b.new_zeros(*b.shape[:-1], d * d)
+        self.off_diagonal(graph)[:] = b.unflatten(-1, (d - 1, d))
+        return graph.unflatten(-1, (d, d))
+
+    def off_diagonal(self, graph: Tensor) -> Tensor:
+        """A view [..., d - 1, d] of a matrix [..., d * d]: what is not on its diagonal, in turn."""
         # Between one entry of the diagonal and the next lie d others: d - 1 rows of d + 1, the
         # last of each on the diagonal, behind the first.
         d = self.nodes
-        graph = b.new_zeros(*b.shape[:-1], d * d)
-        graph[..., 1:].unflatten(-1, (d - 1, d + 1))[..., :d] = b.unflatten(-1, (d - 1, d))
-        return graph.unflatten(-1, (d, d))
+        return graph[..., 1:].unflatten(-1, (d - 1, d + 1))[..., :d]
+
+    def set_weights(self) -> tuple[Tensor, ...]:
+        """What `parent_sets` multiplies by: 2^k of the edge whose parent is the child's k-th."""
+        return (torch.from_numpy(bit_values(self.nodes)[~np.eye(self.nodes, dtype=bool)]),)
+
+    def parent_sets(self, b: Tensor, values: Tensor) -> Tensor:
+        """Of hard b the number of each node's set of parents, without the node's own bit.
+
+        Args:
+            b: [replica, batch, latent].
+            values: `set_weights`, in b's type, in which all numbers are whole and exact.
+        """
+        return b @ values
 
     def start(self, probability: float) -> Tensor:
         """Logits [latent] with this probability of every edge."""
@@ -85,6 +113,29 @@ class Ordering:
         before = ((places.unsqueeze(-2) - places.unsqueeze(-1) + 1) / 2).clamp(0, 1)
         before = before * before * (3 - 2 * before) * self.others.to(b.dtype)
         return b[..., self.place].unflatten(-1, (d, d)) * before
+
+    def set_weights(self) -> tuple[Tensor, ...]:
+        """What `parent_sets` multiplies by, pair by pair.
+
+        The difference of the pair's places, and the values of its edge to the first node and of
+        that to the second, the latter with the former taken off.
+        """
+        values = torch.from_numpy(bit_values(self.nodes))
+        first, second = self.pairs
+        nodes = torch.eye(self.nodes, dtype=torch.float64)
+        back = values[second, first]
+        return (nodes[second] - nodes[first]).T, back, values[first, second] - back
+
+    def parent_sets(self, b: Tensor, gaps: Tensor, back: Tensor, turn: Tensor) -> Tensor:
+        """Of hard b the number of each node's set of parents, without the node's own bit.
+
+        Args:
+            b: [replica, batch, latent].
+            gaps, back, turn: `set_weights`, in b's type, in which all numbers are whole and exact.
+        """
+        places, joined = b.split((self.nodes, len(back)), -1)
+        forth = torch.sign(places @ gaps).clamp_(min=0).mul_(joined)
+        return (joined @ back).add_(forth @ turn)
 
     def start(self, probability: float) -> Tensor:
         """Logits [latent] with this probability of every directed edge, in a random order."""

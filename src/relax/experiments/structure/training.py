@@ -127,32 +127,50 @@ class Run:
         return wide.requires_grad_()
 
 
+class Descent:
+    """Adam on the logits and on φ, of all seeds side by side.
+
+    Args:
+        run: `Run`.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run, settings = run, run.settings
+        self.surrogate, self.noise = run.surrogate(), run.noise("noise")
+        self.logits = run.parameters(run.latents.start(settings.start))
+        self.optimizer = adam(
+            [
+                ([self.logits], settings.learning_rate),
+                (self.surrogate.parameters(), settings.surrogate_learning_rate),
+            ]
+        )
+
+    def step(self, number: int) -> None:
+        """The step of this number, from 1."""
+        run = self.run
+        now = run.estimate(
+            self.surrogate, self.logits.expand(-1, run.batch, -1), self.noise(number)
+        )
+        run.check(now, number)
+        learn_surrogates(run.estimator, [self.surrogate], [now])
+        self.logits.grad = now.gradient.detach().mean(1, keepdim=True)
+        self.optimizer.step()
+
+
 def descend(
     run: Run,
     log: TextIO | None,
     record: Callable[[int, Tensor], None],
     after: Collection[int],
 ) -> None:
-    """Adam on the logits and on φ; `record` is called at the start and at the steps `after`."""
-    settings = run.settings
-    surrogate, logits = run.surrogate(), run.parameters(run.latents.start(settings.start))
-    optimizer = adam(
-        [
-            ([logits], settings.learning_rate),
-            (surrogate.parameters(), settings.surrogate_learning_rate),
-        ]
-    )
-    noise = run.noise("noise")
+    """Train; `record` is called with the logits at the start and at the steps `after`."""
+    descent = Descent(run)
     with Progress(run.title, run.steps, log) as bar:
-        record(0, logits)
+        record(0, descent.logits)
         for step in range(1, run.steps + 1):
-            now = run.estimate(surrogate, logits.expand(-1, run.batch, -1), noise(step))
-            run.check(now, step)
-            learn_surrogates(run.estimator, [surrogate], [now])
-            logits.grad = now.gradient.detach().mean(1, keepdim=True)
-            optimizer.step()
+            descent.step(step)
             if step in after:
-                record(step, logits)
+                record(step, descent.logits)
             bar.advance()
 
 
