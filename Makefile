@@ -13,6 +13,8 @@ FOLLOW := $(BIN)/python workflow/follow.py
 # What `make publish` takes, and how it was made.
 RUN ?= default
 COMMAND ?= snakemake --cores 2
+# Two processes for the tests: who has none left takes from the other, whose longest come first.
+TOGETHER := -n 2 --dist worksteal
 # CPU=1: torch without CUDA, for a new environment (envs/install.sh).
 export CPU CPU_INDEX
 
@@ -30,13 +32,13 @@ all: $(STAMP)  ## every figure, table and the report, on all cores (CORES=N for 
 	  $(FOLLOW) --saying "writing report.html" $(SNAKEMAKE) --report report.html; fi
 
 test: $(STAMP)  ## all tests that need nothing but Python
-	@$(BIN)/python -m pytest -n 2 -q
+	@$(BIN)/python -m pytest $(TOGETHER) -q
 
 test-pythons:  ## the tests on every Python from 3.11 to 3.14 that is found here
 	@envs/pythons.sh
 
 test-faults: $(STAMP)  ## runs killed, disks full, files damaged: minutes
-	@$(BIN)/python -m pytest tests/faults -n 2 -q
+	@$(BIN)/python -m pytest tests/faults $(TOGETHER) -q
 
 test-cluster: $(STAMP)  ## the pipeline on a Slurm cluster of its own (root installs Slurm with apt-get)
 	@$(BIN)/python -m pytest tests/cluster -q

@@ -44,7 +44,7 @@ for version in "${versions[@]}"; do
     ends+=("Python $version: no environment: $(grep -v '^ *$' "$log" | tail -n 1)")
     continue
   fi
-  PYTHONPATH=src "$venv/bin/python" -m pytest -n 2 -q 2>&1 | tee "$log" || status=1
+  PYTHONPATH=src "$venv/bin/python" -m pytest -n 2 --dist worksteal -q 2>&1 | tee "$log" || status=1
   ends+=("Python $version: $what: $(grep -E ' in [0-9.]+s' "$log" | tail -n 1)")
 done
 echo

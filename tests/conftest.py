@@ -14,6 +14,18 @@ os.environ["NO_PROXY"] = "127.0.0.1"  # the tests' own server is asked directly
 collect_ignore = without_torch.files() if find_spec("torch") is None else []
 MIRROR = os.environ.get("RELAX_TEST_MIRROR")
 
+# Each takes minutes by itself: begun last, one process would end alone with it.
+LONGEST = (
+    "test_the_same_configuration_gives_the_same_bytes",
+    "test_killed_again_and_again",
+    "test_random_edits_rerun_what_they_must",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """The longest first, then what runs the pipeline, then what calls functions."""
+    items.sort(key=lambda item: (item.name not in LONGEST, "workflow" not in item.path.parts))
+
 
 @pytest.fixture(scope="session")
 def mirror():

@@ -128,13 +128,3 @@ def test_another_working_directory(project, tmp_path):
         *QUICK, "--dry-run", "--directory", "../là bas", config=CONFIG.resolve()
     )
     assert "Nothing to be done" in again.stdout
-
-
-def test_a_whole_run_in_the_locale_c(project):
-    """Everything that `snakemake` alone makes, and its report, where the locale knows no θ."""
-    plain = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
-    for words in ([], ["--report", "report.html"]):
-        run = project.snakemake(*words, "--cores", "2", environment=plain)
-        assert run.returncode == 0, run.stdout
-    assert (project.path / "figures/tiny/fig0_claims.pdf").is_file()
-    assert "θ" in (project.path / "results/tiny/tables/claims.md").read_text(encoding="utf-8")

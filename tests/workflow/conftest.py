@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from workflow.project import Project
+from workflow.project import Project, starter_of
 
 
 @dataclass(frozen=True)
 class TinyRun(Project):
     """A project whose default target has been built. Tests only read it, or plan on it."""
+
+    @property
+    def starter(self):
+        """One that has read the sources: they stay as they are."""
+        return starter_of(self.path)
 
     @property
     def notes(self):

@@ -3,17 +3,21 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections import namedtuple
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
+from workflow.starter import Starter, run_snakemake
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "config.yaml", "workflow", "src", "envs", "examples", "archive")
 TINY = Path(__file__).with_name("tiny.yaml")
+# A locale that knows no θ: every file is read and written as UTF-8 all the same. PYTHONUTF8=0, or
+# Python would take UTF-8 in the locale C by itself.
+LOCALE_C = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
 
 # What tiny.yaml runs.
 TOY = ["exact", "reinforce", "concrete", "rebar", "relax"]
@@ -38,7 +42,8 @@ class Project:
     @classmethod
     def fresh(cls, path):
         """The project's sources alone, in a new directory."""
-        skip = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        # What is compiled too: no project need do it again. Not what is just being written.
+        skip = shutil.ignore_patterns("*.pyc.*", "*.egg-info")
         path.mkdir(parents=True)
         (path / "profiles").symlink_to("workflow/profiles")
         for part in PARTS:
@@ -54,25 +59,25 @@ class Project:
         return Project(Path(shutil.copytree(self.path, path, symlinks=True)))
 
     def snakemake(self, *arguments, config=TINY, environment=None):
-        """Run snakemake here; the completed process, with stderr joined to stdout."""
-        command = [sys.executable, "-m", "snakemake", *arguments]
+        """Run snakemake here; the completed process, with stderr joined to stdout.
+
+        Args:
+            environment: variables to change; Snakemake is then started anew, as a user would, and
+                not forked from one that has begun (`starter.py`).
+        """
         if config:
-            command += ["--configfile", str(config)]
+            arguments = (*arguments, "--configfile", str(config))
         # What the caller's shell says about paths and profiles must not decide a test.
         inherited = {
             k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")
         }
-        return subprocess.run(
-            command,
-            cwd=self.path,
-            env=inherited | (environment or {}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            timeout=1800,  # a guard, for machines with much else to do
-            check=False,
-        )
+        run = run_snakemake if environment or sys.platform != "linux" else self.starter.run
+        return run(arguments, self.path, inherited | (environment or {}))
+
+    @property
+    def starter(self):
+        """What starts snakemake here, where the environment is the caller's."""
+        return starter_of(None)
 
     def planned(self, *targets, **options):
         """The jobs that a dry run would start, sorted: "rule" or "rule estimator"."""
@@ -90,6 +95,12 @@ class Project:
             assert "Nothing to be done" in run.stdout, run.stdout
         assert len(jobs) == (int(total[1]) if total else 0), run.stdout
         return jobs
+
+
+@cache
+def starter_of(project):
+    """The starter for one project's folder, or for any."""
+    return Starter(project)
 
 
 def read_jobs(output):

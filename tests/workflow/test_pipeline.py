@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from workflow.project import (
     COMPARED,
+    LOCALE_C,
     PROBLEMS,
     RL,
     RL_RUN,
@@ -274,8 +275,12 @@ def test_jobs_compute_in_one_thread(tiny):
 
 
 def test_the_report_shows_every_figure_and_table(built_copy):
-    """One file, with each figure and table under its category and with its caption."""
-    run = built_copy.snakemake("--cores", "1", "--report", "report.html")
+    """One file, with each figure and table under its category and with its caption.
+
+    Written in a locale that knows no θ, of which the captions have many.
+    """
+    words = ("--cores", "1", "--report", "report.html")
+    run = built_copy.snakemake(*words, environment=LOCALE_C)
     assert run.returncode == 0, run.stdout
     html = (built_copy.path / "report.html").read_text(encoding="utf-8")
     (categories,) = re.findall(r"^\s*var categories = (\{.*\});$", html, re.MULTILINE)

@@ -1,10 +1,11 @@
 """An edit reruns what depends on it and nothing else; the same seed gives the same numbers."""
 
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
-from workflow.project import TOY, TUNED, VAE, Project, write_config
+from workflow.project import LOCALE_C, TOY, TUNED, VAE, Project, write_config
 
 LEDGER = ["table_claims", "figure_0"]
 CATEGORICAL_FIGURES = ["figure_1", "figure_2", "table_toy", "all"]
@@ -241,14 +242,17 @@ def made(project):
 
 
 def test_the_same_configuration_gives_the_same_bytes(tiny, tmp_path):
-    """Again, in another folder, with one job at a time: every table, checkpoint and figure."""
+    """Again, in another folder, one job at a time, in a locale that knows no θ: all files."""
     project = Project.fresh(tmp_path / "project")
-    run = project.snakemake("--cores", "1")
+    run = project.snakemake("--cores", "1", environment=LOCALE_C)
     assert run.returncode == 0, run.stdout
     first, second = made(tiny), made(project)
     assert len([path for path in first if path.suffix in (".csv", ".pt", ".svg", ".pdf")]) > 50
+    assert "θ".encode() in first[Path("results/tiny/tables/claims.md")]
     assert first.keys() == second.keys()
     assert [str(path) for path in first if first[path] != second[path]] == []
+    for path in (project.path / "results/tiny/logs").rglob("*.log"):
+        path.read_text(encoding="utf-8")
 
 
 def test_a_seed_does_not_depend_on_its_company(tiny, tmp_path):
