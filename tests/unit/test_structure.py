@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from relax.estimators.samples import value_and_gradient
 from relax.experiments.structure import graphs
 from relax.experiments.structure.cost import SoftCost, TableCost
-from relax.experiments.structure.latents import LATENTS
+from relax.experiments.structure.latents import LATENTS, Edges, Ordering
 from relax.experiments.structure.observations import consensus, correlation_of, read_observations
 from relax.experiments.structure.optimum import best_graph
 from relax.experiments.structure.problem import (
@@ -25,6 +26,7 @@ from relax.experiments.structure.scores import (
     with_gap,
     without_gap,
 )
+from relax.experiments.structure.slopes import SlopeTable
 from relax.experiments.structure.training import StructureSettings
 from relax.numerics.streams import generator
 from relax.surrogates.base import SurrogateSpec
@@ -139,6 +141,24 @@ def test_the_cost_of_bits_is_that_of_their_matrices(kind, nodes):
         if not latents.acyclic:
             expected = expected.add(cost.cycles(graph), alpha=0.7)
         assert torch.equal(cost(b), expected)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_the_table_of_slopes_is_the_soft_costs_slope(weight):
+    """At hard bits, with and without cycles that pay; the bits one by one."""
+    R, latents = correlation(5), Edges(5)
+    price = np.log(ROWS) / (2 * ROWS)
+    arguments = (latents, local_scores(R, ROWS), weight, torch.float64, R, price)
+    tabled, soft = SlopeTable(*arguments), SoftCost(*arguments)
+    u = torch.from_numpy(generator(0, "split", 11).random((2, 30, latents.latents)))
+    b = latents.relaxation.hard_sample(latents.start(0.3).expand_as(u), u).requires_grad_()
+    f, slope = value_and_gradient(tabled, b)
+    expected = soft(b)
+    torch.testing.assert_close(f, expected.detach())
+    torch.testing.assert_close(slope, torch.autograd.grad(expected.sum(), b)[0])
+    assert SlopeTable.fits(latents)
+    assert not SlopeTable.fits(Ordering(5))
+    assert not SlopeTable.fits(Edges(20))
 
 
 @pytest.mark.parametrize("kind", LATENTS)

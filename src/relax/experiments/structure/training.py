@@ -18,6 +18,7 @@ from relax.experiments.structure import graphs
 from relax.experiments.structure.cost import SoftCost, TableCost
 from relax.experiments.structure.latents import LATENTS
 from relax.experiments.structure.problem import DATA, Problem, graph_of, load_problem
+from relax.experiments.structure.slopes import SlopeTable
 from relax.numerics.finite import check_finite
 from relax.numerics.optimizers import adam
 from relax.numerics.replicas import parameter_generators
@@ -81,7 +82,8 @@ class Run:
         arguments = self.latents, problem.table, settings.acyclicity, DTYPE
         if entry.needs_gradient(self.spec.add_relaxed_cost):
             soft = problem.observations.correlation, problem.price
-            self.cost = SoftCost(*arguments, *soft)
+            cost = SlopeTable if SlopeTable.fits(self.latents) else SoftCost
+            self.cost = cost(*arguments, *soft)
         else:
             self.cost = TableCost(*arguments)
         samples = self.spec.samples if "samples" in entry.reads else 1
