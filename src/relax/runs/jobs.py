@@ -8,6 +8,7 @@ from pathlib import Path
 
 from relax.errors import Interrupted, RelaxError
 from relax.runs.machine import machine
+from relax.runs.memory import keep_freed_memory
 
 MACHINE = "machine: "  # how a log's first line starts
 EARLIER = "before the last start: "  # of a run that went on, the wall time of what went before
@@ -33,6 +34,7 @@ def job(log_path, threads=1):
         torch = sys.modules["torch"]
         torch.set_num_threads(threads)  # one thread a job: cores are filled with jobs
         torch.set_flush_denormal(True)  # arithmetic on denormal numbers is many times slower
+        keep_freed_memory()
     Path(log_path).parent.mkdir(parents=True, exist_ok=True)
     with open(log_path, "w", encoding="utf-8") as log:
         log.write(f"{MACHINE}{machine()}\n")

@@ -70,13 +70,8 @@ def _draw_points(panel, rows, cost):
     panel.set_ylim(floor - room, levels.max() + room)
     panel.set_xscale("log")
     for place, row in rows.iterrows():
-        where = xs[place], heights[place]
-        panel.plot(*where, **_marker(row.estimator, row.samples))
-        text = name_of(row.estimator, row.samples) if place in on.index else ""
-        text += ": 0" * bool(np.isinf(row.log_error) and text)
-        rank = list(on.index).index(place) if text else 0
-        how = {"xytext": (5, (-8, 4)[rank % 2]), "textcoords": "offset points", "fontsize": 6}
-        panel.annotate(text, where, **how, color="#444444")
+        panel.plot(xs[place], heights[place], **_marker(row.estimator, row.samples))
+    _name(panel, on, xs, heights)
     if cost == "evaluations":
         ticks = sorted(rows.evaluations.unique())
         panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -86,6 +81,33 @@ def _draw_points(panel, rows, cost):
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 3) if wide else (1, 2, 3, 5, 7)))
         panel.xaxis.set_major_formatter(lambda value, _: f"{1000 * value:g}")
         panel.xaxis.set_minor_locator(NullLocator())
+
+
+def _name(panel, on, xs, heights):
+    """The names of the points on the frontier, each where no marker and no other name stands.
+
+    Distances are reckoned in points, by the length of a text at this size.
+    """
+    unit = 72 / panel.figure.dpi
+    places = {i: panel.transData.transform((xs[i], heights[i])) * unit for i in xs.index}
+    taken = [(x - 3, x + 3, y - 3, y + 3) for x, y in places.values()]
+    for row in on.itertuples():
+        text = name_of(row.estimator, row.samples) + ": 0" * bool(np.isinf(row.log_error))
+        x, y = places[row.Index]
+        for up in (-8, 4, -15, 11, -22, 18, -29, 25):
+            box = (x + 5, x + 5 + 3.4 * len(text), y + up, y + up + 6)
+            if not any(_overlap(box, other) for other in taken):
+                break
+        else:
+            up = -8
+        taken.append(box)
+        how = {"xytext": (5, up), "textcoords": "offset points", "fontsize": 6}
+        panel.annotate(text, (xs[row.Index], heights[row.Index]), **how, color="#444444")
+
+
+def _overlap(one, other):
+    """Whether two boxes (left, right, low, high) have something in common."""
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
 
 
 def _apart(values, heights):
