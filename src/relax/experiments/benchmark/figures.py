@@ -86,21 +86,26 @@ def _draw_points(panel, rows, cost):
 def _name(panel, on, xs, heights):
     """The names of the points on the frontier, each where no marker and no other name stands.
 
-    Distances are reckoned in points, by the length of a text at this size.
+    Where there is no such place close by, on a marker. Distances are reckoned in points, by the
+    length of a text at this size.
     """
-    unit = 72 / panel.figure.dpi
+    unit, names = 72 / panel.figure.dpi, []
     places = {i: panel.transData.transform((xs[i], heights[i])) * unit for i in xs.index}
-    taken = [(x - 3, x + 3, y - 3, y + 3) for x, y in places.values()]
+    markers = [(x - 3, x + 3, y - 3, y + 3) for x, y in places.values()]
     for row in on.itertuples():
         text = name_of(row.estimator, row.samples) + ": 0" * bool(np.isinf(row.log_error))
         x, y = places[row.Index]
-        for up in (-8, 4, -15, 11, -22, 18, -29, 25):
-            box = (x + 5, x + 5 + 3.4 * len(text), y + up, y + up + 6)
-            if not any(_overlap(box, other) for other in taken):
-                break
-        else:
-            up = -8
-        taken.append(box)
+        boxes = {
+            up: (x + 5, x + 5 + 3.4 * len(text), y + up, y + up + 6) for up in (-8, 4, -15, 11)
+        }
+        free = [
+            up
+            for others in (names + markers, names)
+            for up, box in boxes.items()
+            if not any(_overlap(box, other) for other in others)
+        ]
+        up = [*free, -8][0]
+        names.append(boxes[up])
         how = {"xytext": (5, up), "textcoords": "offset points", "fontsize": 6}
         panel.annotate(text, (xs[row.Index], heights[row.Index]), **how, color="#444444")
 
