@@ -30,6 +30,20 @@ def test_conditional_sample_thresholds_to_b_at_every_extreme(dtype, bit):
     assert ((derivative >= 0) & (derivative <= 1)).all()
 
 
+@pytest.mark.parametrize("dtype", EXTREMES)
+def test_a_hard_sample_is_the_threshold_of_z(dtype):
+    """It is drawn without z: the same but where rounding decides, certain latents included."""
+    logits = torch.tensor([-torch.inf, -90, -17, -2, 0, 0.3, 5, 16, 90, torch.inf], dtype=dtype)
+    low, high = EXTREMES[dtype]
+    u = uniform_noise([0], "noise", 0, (5000, len(logits)), dtype)
+    u[0, 0], u[0, 1] = low, high
+    z = BERNOULLI.sample(logits.expand_as(u), u)
+    b = BERNOULLI.hard_sample(logits.expand_as(u), u)
+    decided = z.abs() > 1e-5
+    assert decided.float().mean() > 0.999
+    assert torch.equal(b[decided], BERNOULLI.threshold(z)[decided])
+
+
 def textbook_conditional_sample(logits, b, v):
     """z~ = logit θ + logit v' with v' = v(1-θ) or vθ + (1-θ), as the papers write it."""
     theta = torch.sigmoid(logits)

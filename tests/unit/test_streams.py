@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from relax.numerics.streams import NoiseStream, generator, uniform_noise
+from relax.numerics.streams import NoiseStream, _fill, generator, uniform_noise
 
 
 def test_a_seeds_noise_does_not_depend_on_its_neighbours():
@@ -34,6 +34,17 @@ def test_zero_is_replaced_and_logits_are_finite(dtype, monkeypatch):
     noise = uniform_noise([0], "noise", 0, (4,), dtype)
     assert (noise > 0).all()
     assert torch.isfinite(torch.logit(noise)).all()
+
+
+@pytest.mark.parametrize("shape", [(7,), (20, 1, 8, 110), (1023,), (1024,), (3, 343), (2, 4, 999)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_many_numbers_at_once_are_those_that_numpy_draws(shape, dtype):
+    """Whatever the shape: few, many, an odd number; and what is drawn next is the same too."""
+    ours, theirs = generator(2, "noise", 3), generator(2, "noise", 3)
+    found = np.empty(shape, dtype)
+    _fill(found, ours)
+    assert np.array_equal(found, theirs.random(shape, dtype))
+    assert ours.random() == theirs.random()
 
 
 def test_noise_stream_can_start_anywhere():

@@ -41,6 +41,8 @@ def leave_one_out_estimate(
 def contrast(f: Tensor, score: Tensor) -> Tensor:
     """1/(K-1) Σ_k (F_k - mean F) s_k: [..., K, batch], [..., K, batch, latent] -> without K."""
     centred = (f - f.mean(-2, keepdim=True)) / (f.shape[-2] - 1)
+    if f.shape[-1] == 1:  # a batch of one: the sum over samples is a product of matrices
+        return centred.mT @ score.squeeze(-2)
     return (centred.unsqueeze(-1) * score).sum(-3)
 
 

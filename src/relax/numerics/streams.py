@@ -6,6 +6,7 @@ numbers do not depend on the seeds that it shares a process with.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -55,6 +56,9 @@ EDGES = {
 }
 
 
+MANY = 1024  # numbers, from which on it pays to convert them at once
+
+
 def generator(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
     """The random stream of (seed, purpose, index), independent of every other.
 
@@ -89,8 +93,24 @@ def uniform_noise(
     numpy_dtype = np.float32 if dtype is torch.float32 else np.float64
     noise = np.empty((len(seeds), *shape), dtype=numpy_dtype)
     for row, seed in zip(noise, seeds, strict=True):
-        generator(seed, purpose, index).random(dtype=numpy_dtype, out=row)
+        _fill(row, generator(seed, purpose, index))
     return torch.from_numpy(np.maximum(noise, numpy_dtype(smallest), out=noise))
+
+
+def _fill(row, source):
+    """What `source.random` would fill an array with, number for number.
+
+    A float32 is 24 bits of one half of a raw number, the lower half first. Converted all at once
+    they take two thirds of the time that numpy takes, which converts one by one.
+    """
+    if row.dtype != np.float32 or row.size < MANY or row.size % 2 or sys.byteorder != "little":
+        source.random(dtype=row.dtype, out=row)
+        return
+    halves = source.bit_generator.random_raw(row.size // 2).view(np.uint32)
+    halves >>= np.uint32(8)
+    # Signed, which the processor converts faster; the uppermost bits are zero.
+    row[...] = halves.view(np.int32).reshape(row.shape)
+    row *= np.float32(2.0**-24)
 
 
 class Noise(NamedTuple):

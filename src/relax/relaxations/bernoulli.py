@@ -34,6 +34,10 @@ class Bernoulli(Relaxation):
         # Several times faster than a comparison and the conversion of its result.
         return torch.sign(z).clamp_(min=0)
 
+    def hard_sample(self, logits: Tensor, u: Tensor) -> Tensor:
+        """b = 1[u > σ(-α)], which is 1[α + logit u > 0] without a logarithm of every u."""
+        return (u - torch.sigmoid(-logits)).sign_().clamp_(min=0)
+
     def sample_given(self, logits: Tensor, b: Tensor, v: Tensor) -> Pair:
         """z~ given b by fresh noise v, and its derivative in the logits.
 
