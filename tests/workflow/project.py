@@ -1,5 +1,6 @@
 """A copy of the project to run snakemake in, as a user would; what a dry run plans to do."""
 
+import copy
 import os
 import re
 import shutil
@@ -122,7 +123,7 @@ def names(jobs):
 
 def changed(config, changes):
     """A copy of a configuration with some keys, as "toy.surrogate.hidden", set to new values."""
-    config = yaml.safe_load(yaml.safe_dump(config))
+    config = copy.deepcopy(config)
     for key, value in changes.items():
         *path, last = key.split(".")
         block = config
