@@ -137,6 +137,13 @@ def test_every_claim_has_a_test_here():
     assert sorted(as_made().index) == sorted([*NAMES, *PRINTED, *of_policies])
 
 
+@pytest.mark.parametrize("table", ["toy", "relaxations", "variance"])
+def test_judging_anew_what_reads_a_table_is_judging_all(table):
+    """The shortcut of the tests below."""
+    everywhere = judge_claims(everything(**{table: None})).set_index("claim").verdict
+    pd.testing.assert_series_equal(verdicts(**{table: None}), everywhere)
+
+
 @pytest.mark.parametrize(("claim", "table", "fails", "lacks"), RULES, ids=NAMES)
 def test_a_verdict_follows_the_data(claim, table, fails, lacks):
     """Held, failed, missing in part, and missing whole."""
