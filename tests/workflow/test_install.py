@@ -126,7 +126,7 @@ def test_another_file_than_the_one_pinned_is_refused(install, working, tmp_path)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_working_environment_survives_a_kill(install, working, number):
     """SIGKILL leaves it aside; the next installation finds it there, also if it fails."""
-    process = install.start(working, pip="echo reached; sleep 60")
+    process = install.start(working, pip="echo reached; sleep 20")
     assert "Installing" in process.stdout.readline()
     while not (working / "new").exists():
         assert process.poll() is None
