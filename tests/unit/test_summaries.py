@@ -138,7 +138,7 @@ def test_vae_table_for_people(tmp_path):
     assert relax["validation ELBO"] == "-18.50 ± 0.50"
     assert relax["validation bound (100)"] == "-17.50 ± 0.50"
     assert relax["published ELBO"] == "-78.13"
-    assert relax["published bound"] == "-119.19"
+    assert relax["published validation"] == "-119.19"
     assert relax["epochs to REBAR's best"] == "2"
     assert relax["published epochs"] == "never"
     assert relax["scale"] == "2 seeds, 40 steps"
