@@ -73,6 +73,6 @@ def for_people(table):
             "published ELBO": text("published_train_elbo"),
             "validation ELBO": text("best_valid_elbo"),
             "validation bound": text("valid_bound"),
-            "published bound": text("published_valid_bound"),
+            "published validation": text("published_valid_bound"),
         }
     )

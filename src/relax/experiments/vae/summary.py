@@ -109,7 +109,7 @@ def for_people(table):
             "published ELBO": [_short(row.published_train_elbo) for row in rows],
             "validation ELBO": _mean_se(table, "best_valid_elbo"),
             f"validation bound ({samples})": _mean_se(table, "best_valid_bound"),
-            "published bound": [_short(row.published_valid_bound) for row in rows],
+            "published validation": [_short(row.published_valid_bound) for row in rows],
             f"test bound ({samples})": _mean_se(table, "test_bound"),
             "epochs to REBAR's best": [_epochs(row) for row in rows],
             "published epochs": [_published_epochs(row) for row in rows],
