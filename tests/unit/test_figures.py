@@ -115,6 +115,20 @@ def test_figure_3_without_rebar():
     assert legend(figure) == ["REINFORCE", "RELAX", "thin: validation"]
 
 
+@pytest.mark.parametrize(("further", "expected"), [(1, False), (0, True)])
+def test_figure_3_says_what_had_not_ended(further, expected):
+    """Not of a run that has ended within an epoch, whose last row has no training ELBO."""
+    runs = training(ONE, 1, names=("rebar", "relax"))
+    last = runs[runs.step == runs.step.max()]
+    ends = last.assign(step=last.step + further, train_elbo=np.nan)
+    runs = pd.concat([runs, ends]).assign(planned=last.step.max() + 1)
+    figure = fig3_vae_training(runs)
+    assert ("unfinished: so far" in legend(figure)) == expected
+    rings = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
+    assert len(rings) == (2 if expected else 0)
+    assert ("of" in figure.axes[0].get_title().split("\n")[1]) == expected
+
+
 def test_figure_3_before_the_first_epoch_ends():
     """The training ELBO is then empty, the validation ELBO is not."""
     figure = fig3_vae_training(training(ONE, 2).assign(train_elbo=np.nan))

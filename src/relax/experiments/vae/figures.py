@@ -60,18 +60,24 @@ def _scale(table, training, steps="iteration"):
 
 
 def _stopped(table):
-    """Of packed runs that had not ended, the rows of the last step."""
+    """Of packed runs that had not ended, the rows of the last training ELBO."""
     if "planned" not in table:
         return table.iloc[:0]
-    ends = table.groupby(["dataset", "model", "estimator"]).step.transform("max")
-    return table[(table.step == ends) & (table.step < table.planned)]
+
+    def last(rows):
+        return rows.groupby(["dataset", "model", "estimator"]).step.transform("max")
+
+    # The last step of one that has ended may lie within an epoch, which has no training ELBO then.
+    going = table[(last(table) < table.planned) & table.train_elbo.notna()]
+    return going[going.step == last(going)]
 
 
 def _length(runs):
     """Of packed runs, a line with how far they came; nothing of others."""
     if "planned" not in runs or runs.empty:
         return ""
-    planned = f" of {runs.planned.max():,}" if len(_stopped(runs)) else ""
+    planned = runs.planned.max()
+    planned = f" of {planned:,}" if runs.step.max() < planned else ""
     seeds = count(runs.seed.nunique(), "seed")
     return f"\n{seeds}, {runs.step.max():,}{planned} iterations"
 
@@ -149,7 +155,7 @@ def fig3_vae_training(training):
                 handles[name] = draw_band(axes, rows, "train_elbo", name, "epoch", "mean")
             if not goal.empty:
                 axes.plot([0, runs.epoch.max()], [goal.mean()] * 2, **GOAL)
-            for name, rows in _stopped(runs[runs.train_elbo.notna()]).groupby("estimator"):
+            for name, rows in _stopped(runs).groupby("estimator"):
                 colour = estimator_look(name)["color"]
                 axes.plot(rows.epoch.iloc[0], rows.train_elbo.mean(), **STOPPED, color=colour)
             axes.set_xlim(0, runs.epoch.max() * (1 if _stopped(runs).empty else 1.02))
