@@ -216,6 +216,15 @@ def test_scripts_run_without_snakemake(tmp_path):
     assert list(pd.read_csv(made["csv"]).seeds) == [2, 2]
 
 
+def test_on_a_cluster_figures_and_tables_are_made_where_snakemake_runs():
+    """`use rule` passes on what a rule says, but that it is local: each has to say it again."""
+    text = "\n".join(p.read_text("utf-8") for p in sorted(ROOT.glob("workflow/rules/*.smk")))
+    blocks = re.split(r"^ *(?=(?:use )?rule \w+)", text, flags=re.MULTILINE)
+    used = [block for block in blocks if re.match(r"use rule (figure_1|table_toy) as", block)]
+    assert len(used) > 25
+    assert [block.split()[4] for block in used if "localrule: True" not in block] == []
+
+
 def test_a_script_says_what_went_wrong_in_one_line(tmp_path, capsys):
     """A user's mistake ends a script with status 1 and the message, in the log too."""
     log = tmp_path / "job.log"

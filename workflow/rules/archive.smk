@@ -13,6 +13,7 @@ if PACKED or "mnist" in VAE["datasets"]:
             f"{LOGS}/tables/published.log",
         benchmark:
             f"{BENCHMARKS}/tables/published.tsv"
+        localrule: True
         params:
             code=table_sources("vae.published_summary"),
             summary="vae.published_summary",
@@ -65,6 +66,7 @@ if PACKED:
             f"{LOGS}/tables/runs.log",
         benchmark:
             f"{BENCHMARKS}/tables/runs.tsv"
+        localrule: True
         params:
             code=table_sources("archive.summary"),
             summary="archive.summary",
@@ -88,6 +90,7 @@ if PACKED:
                 f"{LOGS}/tables/learning_rates.log",
             benchmark:
                 f"{BENCHMARKS}/tables/learning_rates.tsv"
+            localrule: True
             params:
                 code=table_sources("archive.rates_summary"),
                 summary="archive.rates_summary",

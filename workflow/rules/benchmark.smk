@@ -187,6 +187,7 @@ use rule figure_1 as figure_14 with:
         f"{LOGS}/figures/fig14_estimators.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig14_estimators.tsv"
+    localrule: True
     params:
         code=figure_sources("benchmark.figures"),
         figure="benchmark.figures.fig14_estimators",
@@ -204,6 +205,7 @@ use rule figure_1 as figure_15 with:
         f"{LOGS}/figures/fig15_training_at_equal_cost.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig15_training_at_equal_cost.tsv"
+    localrule: True
     params:
         code=figure_sources("benchmark.figures"),
         figure="benchmark.figures.fig15_training_at_equal_cost",
@@ -219,6 +221,7 @@ use rule table_toy as table_estimators with:
         f"{LOGS}/tables/estimators.log",
     benchmark:
         f"{BENCHMARKS}/tables/estimators.tsv"
+    localrule: True
     params:
         code=table_sources("benchmark.summary"),
         summary="benchmark.summary",

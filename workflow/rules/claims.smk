@@ -39,6 +39,7 @@ use rule figure_1 as figure_0 with:
         f"{LOGS}/figures/fig0_claims.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig0_claims.tsv"
+    localrule: True
     params:
         code=figure_sources("claims_figures"),
         figure="claims_figures.fig0_claims",

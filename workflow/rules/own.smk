@@ -82,6 +82,7 @@ use rule figure_1 as figure_own with:
         f"{LOGS}/figures/fig_own.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig_own.tsv"
+    localrule: True
     params:
         code=figure_sources("own.figures"),
         figure="own.figures.fig_own",
@@ -97,6 +98,7 @@ use rule table_toy as table_own with:
         f"{LOGS}/tables/own.log",
     benchmark:
         f"{BENCHMARKS}/tables/own.tsv"
+    localrule: True
     params:
         code=table_sources("own.summary"),
         summary="own.summary",

@@ -77,6 +77,7 @@ use rule figure_1 as figure_16 with:
         f"{LOGS}/figures/fig16_generalised_reparameterization.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig16_generalised_reparameterization.tsv"
+    localrule: True
     params:
         code=figure_sources("reparameterization.figures"),
         figure="reparameterization.figures.fig16_generalised_reparameterization",
@@ -93,6 +94,7 @@ use rule table_toy as table_reparameterization with:
         f"{LOGS}/tables/reparameterization.log",
     benchmark:
         f"{BENCHMARKS}/tables/reparameterization.tsv"
+    localrule: True
     params:
         code=table_sources("reparameterization.summary"),
         summary="reparameterization.summary",

@@ -66,6 +66,7 @@ use rule figure_1 as figure_11 with:
         f"{LOGS}/figures/fig11_rl.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig11_rl.tsv"
+    localrule: True
     params:
         code=figure_sources("control.figures"),
         figure="control.figures.fig11_rl",
@@ -81,6 +82,7 @@ use rule table_toy as table_rl with:
         f"{LOGS}/tables/rl.log",
     benchmark:
         f"{BENCHMARKS}/tables/rl.tsv"
+    localrule: True
     params:
         code=table_sources("control.summary"),
         summary="control.summary",
@@ -108,6 +110,7 @@ if CARTPOLES:
             f"{LOGS}/figures/fig13_cartpole.log",
         benchmark:
             f"{BENCHMARKS}/figures/fig13_cartpole.tsv"
+        localrule: True
         params:
             code=figure_sources("control.figures"),
             figure="control.figures.fig13_cartpole",

@@ -95,6 +95,7 @@ use rule figure_1 as figure_17 with:
         f"{LOGS}/figures/fig17_structure.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig17_structure.tsv"
+    localrule: True
     params:
         code=figure_sources("structure.figures"),
         figure="structure.figures.fig17_structure",
@@ -110,6 +111,7 @@ use rule figure_1 as figure_18 with:
         f"{LOGS}/figures/fig18_graph.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig18_graph.tsv"
+    localrule: True
     params:
         code=figure_sources("structure.graph_figures"),
         figure="structure.graph_figures.fig18_graph",
@@ -126,6 +128,7 @@ use rule table_toy as table_structure with:
         f"{LOGS}/tables/structure.log",
     benchmark:
         f"{BENCHMARKS}/tables/structure.tsv"
+    localrule: True
     params:
         code=table_sources("structure.summary"),
         summary="structure.summary",

@@ -74,6 +74,7 @@ use rule figure_1 as figure_6 with:
         f"{LOGS}/figures/fig6_optimal_relaxation.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig6_optimal_relaxation.tsv"
+    localrule: True
     params:
         code=figure_sources("theory.figures"),
         figure="theory.figures.fig6_optimal_relaxation",
@@ -90,6 +91,7 @@ use rule figure_1 as figure_7 with:
         f"{LOGS}/figures/fig7_optimum_vs_theta.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig7_optimum_vs_theta.tsv"
+    localrule: True
     params:
         code=figure_sources("theory.figures"),
         figure="theory.figures.fig7_optimum_vs_theta",
@@ -108,6 +110,7 @@ use rule figure_1 as figure_8 with:
         f"{LOGS}/figures/fig8_concrete_bias_variance.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig8_concrete_bias_variance.tsv"
+    localrule: True
     params:
         code=figure_sources("theory.figures"),
         figure="theory.figures.fig8_concrete_bias_variance",
@@ -124,6 +127,7 @@ use rule figure_1 as figure_9 with:
         f"{LOGS}/figures/fig9_estimator_terms.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig9_estimator_terms.tsv"
+    localrule: True
     params:
         code=figure_sources("theory.figures"),
         figure="theory.figures.fig9_estimator_terms",
@@ -138,6 +142,7 @@ use rule figure_1 as figure_10 with:
         f"{LOGS}/figures/fig10_eta.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig10_eta.tsv"
+    localrule: True
     params:
         code=figure_sources("theory.figures"),
         figure="theory.figures.fig10_eta",

@@ -114,7 +114,8 @@ rule figure_1:
         f"{LOGS}/figures/fig1_toy_training.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig1_toy_training.tsv"
-    localrule: True  # seconds each: on a cluster figures are drawn where snakemake runs
+    # Seconds each: on a cluster figures are drawn where snakemake runs. `use rule` passes all on but this.
+    localrule: True
     conda:
         "../../envs/relax.yaml"
     threads: 1
@@ -141,6 +142,7 @@ use rule figure_1 as figure_2 with:
         f"{LOGS}/figures/fig2_toy_variance_relaxation.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig2_toy_variance_relaxation.tsv"
+    localrule: True
     params:
         code=figure_sources("toy.figures"),
         figure="toy.figures.fig2_toy_variance_relaxation",

@@ -211,6 +211,7 @@ use rule figure_1 as figure_3 with:
         f"{LOGS}/figures/fig3_vae_training.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig3_vae_training.tsv"
+    localrule: True
     params:
         code=figure_sources("vae.figures"),
         figure="vae.figures.fig3_vae_training",
@@ -227,6 +228,7 @@ use rule figure_1 as figure_4 with:
         f"{LOGS}/figures/fig4_vae_variance.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig4_vae_variance.tsv"
+    localrule: True
     params:
         code=figure_sources("vae.figures"),
         figure="vae.figures.fig4_vae_variance",
@@ -246,6 +248,7 @@ use rule figure_1 as figure_5 with:
         f"{LOGS}/figures/fig5_vae_midtraining.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig5_vae_midtraining.tsv"
+    localrule: True
     params:
         code=figure_sources("vae.figures"),
         figure="vae.figures.fig5_vae_midtraining",
@@ -263,6 +266,7 @@ use rule figure_1 as figure_12 with:
         f"{LOGS}/figures/fig12_vae_pictures.log",
     benchmark:
         f"{BENCHMARKS}/figures/fig12_vae_pictures.tsv"
+    localrule: True
     params:
         code=figure_sources("vae.picture_figures"),
         figure="vae.picture_figures.fig12_vae_pictures",
@@ -278,6 +282,7 @@ use rule table_toy as table_vae with:
         f"{LOGS}/tables/vae.log",
     benchmark:
         f"{BENCHMARKS}/tables/vae.tsv"
+    localrule: True
     params:
         code=table_sources("vae.summary"),
         summary="vae.summary",
@@ -294,6 +299,7 @@ use rule table_toy as table_midtraining with:
         f"{LOGS}/tables/midtraining.log",
     benchmark:
         f"{BENCHMARKS}/tables/midtraining.tsv"
+    localrule: True
     params:
         code=table_sources("vae.midtraining_summary"),
         summary="vae.midtraining_summary",
@@ -310,18 +316,14 @@ use rule table_toy as table_gradients with:
         f"{LOGS}/tables/gradients.log",
     benchmark:
         f"{BENCHMARKS}/tables/gradients.tsv"
+    localrule: True
     params:
         code=table_sources("vae.gradient_summary"),
         summary="vae.gradient_summary",
 
 
 # For `all`, the report and the ledger of claims.
-FIGURES_MADE += [
-    rules.figure_3.output,
-    rules.figure_4.output,
-    rules.figure_5.output,
-    rules.figure_12.output,
-]
+FIGURES_MADE += [getattr(rules, f"figure_{number}").output for number in (3, 4, 5, 12)]
 TABLES_MADE += [
     rules.table_vae.output,
     rules.table_midtraining.output,
