@@ -21,7 +21,7 @@ def made(project):
         for folder in ("results", "figures")
         for path in (project.path / folder).rglob("*")
         if path.is_file() and not {"logs", "benchmarks", "unfinished"} & set(path.parts)
-        if path.stem != "provenance"
+        if path.stem not in ("provenance", "seconds")
     }
 
 
