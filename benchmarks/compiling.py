@@ -44,7 +44,7 @@ DEFAULT = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text("
 JOBS = [
     f"{m}/{e}/{DEFAULT['seeds_per_job']}" for m in DEFAULT["models"] for e in DEFAULT["estimators"]
 ]
-ALONE = [f"{m}/{e}/1" for m in DEFAULT["models"] for e in ("reinforce", "rebar", "relax")]
+ALONE = [f"{m}/{e}/1" for m in DEFAULT["models"] for e in OF_JAX]
 RUNS = (100_000, 2_000_000)
 SMALL = {"batch": 4, "latents": 6, "surrogate": {"hidden": (5, 5)}}
 

@@ -69,9 +69,8 @@ def first_of(samples: Tensor, like: Tensor) -> Tensor:
 
 def hard_samples(relaxation: Relaxation, logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """K independent b, [replica, K * batch, latent], and their scores [replica, K, batch, ...]."""
-    rows = u.shape[1]
     # The logits of a single row are those of every sample: nothing is copied or computed twice.
-    wide = logits if logits.shape[1] == 1 else widen(logits, rows)
+    wide = logits if logits.shape[1] == 1 else widen(logits, u.shape[1])
     b = relaxation.hard_sample(wide, u)
     return b, by_sample(relaxation.score(wide, b), logits.shape[1])
 

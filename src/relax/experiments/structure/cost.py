@@ -60,8 +60,11 @@ class TableCost:
         power = torch.add(self.identity, graph.flatten(0, 1), alpha=2.0**-self.doublings)
         for _ in range(self.doublings - 1):
             power = power @ power
-        # The trace of the last product, without the product.
-        return (power * power.mT).sum((1, 2)).view(graph.shape[:2]) - self.latents.nodes
+        return self.closed_walks(power).view(graph.shape[:2])
+
+    def closed_walks(self, half: Tensor) -> Tensor:
+        """h, of the last power but one: the trace of its square, without the product."""
+        return (half * half.mT).sum((1, 2)) - self.latents.nodes
 
     def cycles_of_bits(self, b: Tensor) -> Tensor:
         """The same of hard bits [replica, batch, latent], to the last digit, in memory kept for it.

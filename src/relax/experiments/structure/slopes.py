@@ -54,8 +54,7 @@ class SlopeTable(SoftCost):
             for _ in range(self.doublings - 1):
                 power = torch.bmm(power, power)
                 total = torch.bmm(total, power)
-            walks = (power * power.mT).sum((1, 2)) - d
-            f.add_(walks.view_as(f), alpha=self.weight)
+            f.add_(self.closed_walks(power).view_as(f), alpha=self.weight)
             slope.add_(total, alpha=self.weight)
         slope = latents.off_diagonal(slope.mT.reshape(*b.shape[:2], d * d))
         return f, slope.flatten(-2)
