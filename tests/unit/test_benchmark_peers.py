@@ -1,4 +1,5 @@
-"""The JAX peer, the GPU's benchmark and that of compiling: they run, and their pages say it all."""
+"""The JAX peer, and the benchmarks of the GPU, of compiling and of seeds side by side: they run,
+and their pages say it all."""
 
 import importlib
 import stat
@@ -148,3 +149,14 @@ def test_what_compiling_costs_is_a_table(benchmark_module, tmp_path, monkeypatch
     assert row["hours_first_100000"] == pytest.approx(hours)
     again = 5 + 1e-6 * row["compiled_us"] * module.DEFAULT["steps"]
     assert row["job_again"] == pytest.approx(again)
+
+
+def test_seeds_side_by_side_are_measured_and_judged(benchmark_module):
+    """Both kinds of latents have a row; whoever takes longer than the goal is named."""
+    seeds = benchmark_module("structure_seeds")
+    table = seeds.measure(("rloo",), 1, 0.001)
+    assert list(table.latents) == ["edges", "ordering"]
+    assert (table[["one", "all", "ratio"]] > 0).all(axis=None)
+    said = seeds.markdown(table.assign(ratio=[4.9, 5.1]))
+    assert said.endswith("not met by RLOO (ordering)")
+    assert seeds.markdown(table.assign(ratio=1)).endswith(": met")

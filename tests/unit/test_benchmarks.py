@@ -331,17 +331,6 @@ def test_floors_of_several_samples_are_counted_right(benchmark_module):
     assert reinforce == floor.multiplications("linear1", "reinforce", cases.BATCH)
 
 
-def test_seeds_side_by_side_are_measured_and_judged(benchmark_module):
-    """Both kinds of latents have a row; whoever takes longer than the goal is named."""
-    seeds = benchmark_module("structure_seeds")
-    table = seeds.measure(("rloo",), 1, 0.001)
-    assert list(table.latents) == ["edges", "ordering"]
-    assert (table[["one", "all", "ratio"]] > 0).all(axis=None)
-    said = seeds.markdown(table.assign(ratio=[4.9, 5.1]))
-    assert said.endswith("not met by RLOO (ordering)")
-    assert seeds.markdown(table.assign(ratio=1)).endswith(": met")
-
-
 @pytest.mark.parametrize("estimator", ["reinforce", "rebar", "relax"])
 def test_the_front_door_and_the_inner_functions_do_the_same(benchmark_module, estimator):
     """From the same parameters, with the same noise: every gradient of a step is the same."""
