@@ -151,7 +151,7 @@ def show_table(published, place, **options):
     for column, value in options.items():
         if column not in table:
             raise PageError(f"no column {column!r} in {place}: there are {', '.join(table)}")
-        table = table[table[column].astype(str) == value]
+        table = table[table[column].astype(str).fillna("") == value]
     if table.empty:
         raise PageError(f"no row of {place} has {options}")
     shown = readable(name, table.reset_index(drop=True))
@@ -233,7 +233,9 @@ def show_bench(published, run, part):
         return "\n".join(f"- {line}" for line in report.judged(table))
     parts = table.model.map({"toy": "toy", "front door": "door"}).fillna("vae")
     columns = {"vae": report.VAE_COLUMNS, "toy": report.TOY_COLUMNS, "door": report.DOOR_COLUMNS}
-    rows, columns = table[parts == part], columns[part]
+    columns["compiled"] = report.COMPILED_COLUMNS
+    chosen = table.compiled_per_second.notna() if part == "compiled" else parts == part
+    rows, columns = table[chosen], columns[part]
     kept = {k: v for k, v in columns.items() if k not in rows or rows[k].notna().any()}
     return report.as_text(rows, kept)
 
