@@ -23,12 +23,10 @@ changes in one coordinate, so that this is
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
-from torch.nn.functional import leaky_relu
 
 from relax.estimators.formula import Estimate, Estimator
 from relax.estimators.rloo import contrast
@@ -40,6 +38,7 @@ from relax.estimators.samples import (
     sample_count,
     value_and_gradient,
 )
+from relax.numerics.leaky import leaky_network
 from relax.numerics.replicas import StackedMLP
 from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.base import Surrogate
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from relax.numerics.replicas import StackedLinear
     from relax.numerics.signatures import Cost, Generators, Pair
     from relax.numerics.streams import Noise
     from relax.relaxations.relaxation import Relaxation
@@ -62,8 +62,7 @@ class Stein(Surrogate):
 
     def __init__(self, spec: SurrogateSpec, generators: Generators) -> None:
         super().__init__()
-        activation = functools.partial(leaky_relu, negative_slope=self.SLOPE)
-        self.network = StackedMLP([2, self.UNITS, 2], generators, spec.dtype, activation)
+        self.network = StackedMLP([2, self.UNITS, 2], generators, spec.dtype)
         last: Any = self.network.layers[-1]
         nn.init.zeros_(last.weight)
         # Of H0 differences alone count, so that the output's bias is H1's, by itself.
@@ -73,8 +72,11 @@ class Stein(Surrogate):
 
     def forward(self, change: Tensor, f: Tensor) -> Pair:
         """(H0, H1) of two tensors of one shape [replica, ...]: a tensor like them each."""
-        both = torch.stack([change, f], -1)
-        h0, h1 = self.network(both.flatten(1, -2)).view(both.shape).unbind(-1)
+        hidden, last = cast("tuple[StackedLinear, StackedLinear]", tuple(self.network.layers))
+        first = torch.cat([hidden.weight, hidden.bias], 1)
+        points = torch.stack([change.flatten(1), f.flatten(1)], 1)
+        heads = leaky_network(points, first, last.weight, self.SLOPE)
+        h0, h1 = heads.unflatten(-1, change.shape[1:]).unbind(1)
         return h0, h1 + self.bias
 
 
