@@ -58,8 +58,8 @@ def main(folder, rank):
         found = gradients(parallel, BATCH, slice(3 * rank, 3 * rank + 3))
     torch.save(found, folder / f"rank{rank}.pt")
     dist.barrier()
-    # Not by Python's own end: there torch's reducer, which holds the interpreter's lock, now and then
-    # waits for good for a thread of gloo's that waits for the lock.
+    # Not by Python's own end: there torch's reducer, which holds the interpreter's lock, now and
+    # then waits for good for a thread of gloo's that waits for the lock.
     os._exit(0)
 
 
