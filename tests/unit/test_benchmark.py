@@ -13,7 +13,11 @@ from relax.errors import ConfigError
 from relax.estimators.registry import REGISTRY
 from relax.exact.enumeration import enumerate_expectation, enumerate_gradient
 from relax.experiments.benchmark.claims import CLAIMS
-from relax.experiments.benchmark.figures import fig14_estimators, fig15_training_at_equal_cost
+from relax.experiments.benchmark.figures import (
+    GROUPS,
+    fig14_estimators,
+    fig15_training_at_equal_cost,
+)
 from relax.experiments.benchmark.problems import Choice, MeanSquaredDistance, problem_of
 from relax.experiments.benchmark.summary import for_people, frontier, points, summarise
 from relax.experiments.benchmark.timing import in_turns
@@ -277,12 +281,13 @@ def test_figures_have_a_pair_of_panels_a_problem():
     columns = ["problem", "objective", "noise", "estimator", "samples", "seed", "step", "loss"]
     training = pd.DataFrame(rows, columns=columns)
     figure = fig15_training_at_equal_cost(training, seconds)
-    ends = {
-        line.get_label(): line.get_xdata().max()
-        for line in figure.axes[0].lines
-        if line.get_label()
-    }
-    assert ends == {"REINFORCE": 2, "ARMS": 6}
+    one, several = figure.axes[0].lines, figure.axes[2].lines
+    ends = [
+        {line.get_label()[0]: line.get_xdata().max() for line in panel} for panel in (one, several)
+    ]
+    # Each in its own column, and grey, without a label ("_..."), in the other's.
+    assert ends == [{"R": 2, "_": 6}, {"A": 6, "_": 2}]
+    assert [text.get_text() for axes in figure.axes for text in axes.texts] == [*GROUPS[:2]]
     plt.close("all")
 
 

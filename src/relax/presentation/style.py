@@ -8,21 +8,18 @@ from relax.files import placed_whole
 
 mpl.use("agg")
 
-# Okabe & Ito's palette, safe for colour-blind readers, in an order whose neighbours differ in
-# lightness too; with a dash pattern each, so that curves stay apart in grey.
-_LOOKS = [
-    ("#000000", (1, 1.2)),
-    ("#0072B2", (2.5, 1.2)),
-    ("#E69F00", (3, 1, 1, 1)),
-    ("#009E73", (9, 2)),
-    ("#D55E00", ()),
-    ("#CC79A7", (6, 1, 1, 1, 1, 1)),
-    ("#56B4E9", (2, 1)),
-    ("#8C6D31", (4, 1, 4, 1, 1, 1)),
-    ("#7F7F7F", (7, 1, 2, 1)),
-]
-_SHIFT = 4  # places by which the dashes of the next turn of colours are shifted
-# As many as share no factor with the colours, so that pairs do not come back.
+# The paper's estimators have Okabe & Ito's palette, safe for colour-blind readers, in an order
+# whose neighbours differ in lightness too. Those of later years have colours found beside it, as
+# far apart as can be to all readers, foremost from those that share a panel of figure 15: a test
+# holds them to that. A dash pattern each besides, so that curves stay apart in grey.
+_COLOURS = ["#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"]
+_COLOURS += ["#8C6D31", "#7F7F7F"]  # the last of the paper's own
+_COLOURS += ["#6600EE", "#442200", "#000088", "#CC0088", "#8888EE", "#006600", "#0000CC"]
+_COLOURS += ["#660044", "#88CC00", "#AA44EE", "#2244AA", "#CC0022", "#00CCAA", "#AACC66"]
+_COLOURS += ["#660000"]
+_DASHES = [(1, 1.2), (2.5, 1.2), (3, 1, 1, 1), (9, 2), (), (6, 1, 1, 1, 1, 1), (2, 1)]
+_DASHES += [(4, 1, 4, 1, 1, 1), (7, 1, 2, 1)]
+_SHIFT = 2  # places by which the next turn of dashes is shifted: none twice in a panel of figure 15
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">", "d", "*"]
 COST_COLOUR = "#555555"
 
@@ -30,13 +27,13 @@ COST_COLOUR = "#555555"
 def estimator_look(name):
     """Colour, dashes and label of an estimator, by its place in the registry.
 
-    There are more estimators than colours that can be told apart: the tenth has the colour of the
-    first with other dashes, and so on. No two have both in common.
+    Of more estimators than there are colours, those further on begin with the first colour again,
+    with other dashes.
     """
     place = list(REGISTRY).index(name)
-    turn, colour = divmod(place, len(_LOOKS))
-    dashes = _LOOKS[(place + _SHIFT * turn) % len(_LOOKS)][1]
-    return {"color": _LOOKS[colour][0], "dashes": dashes, "label": REGISTRY[name].label}
+    dashes = _DASHES[(place + _SHIFT * (place // len(_DASHES))) % len(_DASHES)]
+    colour = _COLOURS[place % len(_COLOURS)]
+    return {"color": colour, "dashes": dashes, "label": REGISTRY[name].label}
 
 
 def estimator_marker(name):

@@ -5,7 +5,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from relax.estimators.registry import REGISTRY, calls
-from relax.experiments.benchmark.summary import WHERE, frontier, name_of, points
+from relax.experiments.benchmark.summary import KEYS, WHERE, frontier, name_of, points
 from relax.presentation.common import count
 from relax.presentation.style import (
     draw_band,
@@ -22,6 +22,15 @@ COSTS = {
 }
 FRONTIER = {"color": "#444444", "linewidth": 0.9, "zorder": 1}
 SIZE = {1: 5, 2: 5, 3: 7.5}  # of a marker, by K
+# The columns of figure 15.
+GROUPS = ("one sample, unbiased", "several samples, unbiased", "biased")
+TRAINING_COSTS = {
+    "evaluations": "evaluations of $f$, a datum",
+    "seconds": "seconds of one seed",
+}
+THIN, THICK = 1.2, 2.2  # of a curve, by K
+LEGEND = 0.8  # height of the row of legends, of a panel's
+OTHERS = {"color": "#D4D4D4", "linewidth": 0.7, "zorder": 1}
 
 
 def fig14_estimators(variance, seconds):
@@ -155,52 +164,102 @@ def _range(numbers, noun):
 
 
 def fig15_training_at_equal_cost(training, seconds):
-    """Loss against evaluations of f, and against seconds: a pair of panels a problem.
+    """Loss against evaluations of f, and against seconds: a row of panels a problem.
+
+    A pair of columns for each of `GROUPS`, whose curves have their colours there; those of the
+    others are behind them, grey.
 
     Args:
         training: rows of `results/benchmark/**/training.csv`.
         seconds: rows of `results/benchmark/**/seconds.csv`: what a step takes.
     """
+    table = _at_cost(training, seconds)
+    problems = [rows for _, rows in table.groupby("problem", sort=False)]
+    groups = [name for name in GROUPS if name in set(table.group)]
+    heights = [*[1] * len(problems), LEGEND]  # the last row is the legends'
+    rows, columns = len(heights), 2 * len(groups)
+    row_height = 1.9 * sum(heights) / rows
+    options = {"height_ratios": heights, "width": 4.4 * len(groups) + 0.6, "row_height": row_height}
+    figure, axes = new_figure(rows, columns, **options)
+    for line, own in zip(axes, problems, strict=False):
+        # Where half of all still have a curve.
+        most = own.groupby(KEYS[2:])[list(TRAINING_COSTS)].max().median()
+        seen = own.loss[(own[most.index] <= most).all(axis=1)].quantile([0.01, 0.99])
+        room = 0.08 * (seen.max() - seen.min()) + 1e-9
+        for place, panel in enumerate(line):
+            cost, group = list(TRAINING_COSTS)[place % 2], groups[place // 2]
+            _draw_training(panel, own, cost, group)
+            panel.set(xlim=(0, most[cost]), ylim=(seen.min() - room, seen.max() + room))
+            panel.ticklabel_format(axis="y", useOffset=False)
+            panel.tick_params(labelleft=place == 0)
+            panel.locator_params(axis="x", nbins=4)
+            panel.locator_params(axis="y", nbins=5)
+        _say_what(line, own.problem.iloc[0])
+    for place, group in enumerate(groups):
+        heading = {"transform": axes[0, 2 * place + 1].transAxes, "weight": "bold", "ha": "center"}
+        axes[0, 2 * place + 1].text(-0.1, 1.06, group, **heading).set_in_layout(False)
+        _legend(axes[-1, 2 * place : 2 * place + 2], table[table.group == group])
+    handles = [
+        Line2D([], [], color="#444444", linewidth=THICK, label="thick: K = 3 or more"),
+        Line2D([], [], **OTHERS, label="those of the other columns"),
+    ]
+    title = "Training at equal cost (lines: median over seeds; bands: quartiles)"
+    steps = _range(table.groupby("problem").step.max(), "step")
+    scale = f"{_range(table.groupby('problem').seed.nunique(), 'seed')}, {steps}"
+    return finish(figure, title, handles, scale)
+
+
+def _at_cost(training, seconds):
+    """The rows that have a loss and a cost, with evaluations, seconds and group."""
     training = training[training.step > 0].dropna(subset="loss")
-    taken = seconds[seconds.objective == "cost"].drop_duplicates([*WHERE, "estimator", "samples"])
-    keys = ["problem", "objective", "estimator", "samples"]
-    table = training.merge(taken[[*keys, "step_seconds"]], on=keys, how="left")
+    taken = seconds[seconds.objective == "cost"].drop_duplicates(KEYS)
+    table = training.merge(taken[[*KEYS, "step_seconds"]], on=KEYS, how="left")
     each = {
         (name, k, noise): calls(name, k, 1, noise).evaluations
         for name, k, noise in table[["estimator", "samples", "noise"]].drop_duplicates().values
     }
     runs = zip(table.estimator, table.samples, table.noise, strict=True)
-    table = table.assign(evaluations=[each[run] for run in runs])
-    table["evaluations"] *= table.step
-    table["seconds"] = table.step * table.step_seconds
-    problems = [rows for _, rows in table.groupby("problem", sort=False)]
-    figure, axes = new_figure(-(-len(problems) // 2), 4, width=12.5, row_height=2.7)
-    pairs = axes.reshape(-1, 2)
-    for pair, rows in zip(pairs, problems, strict=False):
-        for panel, cost in zip(pair, ("evaluations", "seconds"), strict=True):
-            for (name, samples), own in rows.groupby(["estimator", "samples"], sort=False):
-                width = {"linewidth": 1.2 if samples < 3 else 2.2}
-                draw_band(panel, own, "loss", name, x=cost, **width)
-            # Where half of them still have a curve.
-            most = rows.groupby(["estimator", "samples"])[cost].max().median()
-            seen = rows.loss[rows[cost] <= most].quantile([0.01, 0.99])
-            room = 0.08 * (seen.max() - seen.min()) + 1e-9
-            panel.set(xlim=(0, most), ylim=(seen.min() - room, seen.max() + room))
-        pair[0].set_title(rows.problem.iloc[0], loc="left")
-        is_vae = rows.problem.iloc[0].count(", ") and "t = " not in rows.problem.iloc[0]
-        pair[0].set(
-            xlabel="evaluations of $f$, a datum and seed",
-            ylabel="-ELBO (nats an image)" if is_vae else "expected cost $E[f(b)]$",
-        )
-        pair[1].set(xlabel="seconds of training, one seed")
-        pair[0].ticklabel_format(axis="y", useOffset=False)
-        pair[1].ticklabel_format(axis="y", useOffset=False)
-    for pair in pairs[len(problems) :]:
-        for panel in pair:
-            panel.set_visible(False)
-    handles = [Line2D([], [], linewidth=1.4, **estimator_look(n)) for n in ordered(table.estimator)]
-    handles.append(Line2D([], [], color="#444444", linewidth=2.2, label="thick: K = 3 or more"))
-    title = "Training at equal cost (lines: median over seeds; bands: quartiles)"
-    steps = f"{_range(table.groupby('problem').step.max(), 'step')}"
-    scale = f"{_range(table.groupby('problem').seed.nunique(), 'seed')}, {steps}"
-    return finish(figure, title, handles, scale, columns=6)
+    return table.assign(
+        evaluations=[each[run] for run in runs] * table.step,
+        seconds=table.step * table.step_seconds,
+        group=[group_of(name) for name in table.estimator],
+    )
+
+
+def group_of(name):
+    """Which of `GROUPS` an estimator is in."""
+    if not REGISTRY[name].unbiased:
+        return GROUPS[2]
+    return GROUPS["samples" in REGISTRY[name].reads]
+
+
+def _draw_training(panel, rows, cost, group):
+    """The curves of one group, and behind them those of all others."""
+    for (name, samples), own in rows.groupby(KEYS[2:], sort=False):
+        if own.group.iloc[0] == group:
+            width = {"linewidth": THIN if samples < 3 else THICK, "zorder": 2}
+            draw_band(panel, own, "loss", name, x=cost, **width)
+        else:
+            middle = own.groupby(cost).loss.median()
+            panel.plot(middle.index, middle, **OTHERS)
+
+
+def _say_what(line, problem):
+    """A row's title, and its labels."""
+    is_vae = problem.count(", ") and "t = " not in problem
+    line[0].set_title(problem, loc="left")
+    line[0].set_ylabel("-ELBO (nats an image)" if is_vae else "expected cost $E[f(b)]$")
+    for place, panel in enumerate(line):
+        panel.set_xlabel(list(TRAINING_COSTS.values())[place % 2])
+
+
+def _legend(pair, table):
+    """Under a pair of columns what their curves are."""
+    for panel in pair:
+        panel.axis("off")
+    handles = [
+        Line2D([], [], linewidth=1.4, **estimator_look(name)) for name in ordered(table.estimator)
+    ]
+    place = {"loc": "upper center", "bbox_to_anchor": (1.05, 1)}
+    shape = {"ncols": 2, "handlelength": 3.6, "columnspacing": 1.2, "frameon": False}
+    pair[0].legend(handles=handles, **place, **shape).set_in_layout(False)
