@@ -59,12 +59,13 @@ class Project:
         """Everything here in a new directory, with the times of change and snakemake's records."""
         return Project(Path(shutil.copytree(self.path, path, symlinks=True)))
 
-    def snakemake(self, *arguments, config=TINY, environment=None):
+    def snakemake(self, *arguments, config=TINY, environment=None, anew=True):
         """Run snakemake here; the completed process, with stderr joined to stdout.
 
         Args:
-            environment: variables to change; Snakemake is then started anew, as a user would, and
-                not forked from one that has begun (`starter.py`).
+            environment: variables to change.
+            anew: where there are any, start Snakemake and its jobs anew, as a user would, and do
+                not fork them from processes that have begun (`starter.py`).
         """
         if config:
             arguments = (*arguments, "--configfile", str(config))
@@ -72,8 +73,10 @@ class Project:
         inherited = {
             k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")
         }
-        run = run_snakemake if environment or sys.platform != "linux" else self.starter.run
-        return run(arguments, self.path, inherited | (environment or {}))
+        if sys.platform != "linux" or (environment and anew):
+            return run_snakemake(arguments, self.path, inherited | (environment or {}))
+        starter = starter_of(None, tuple(environment.items())) if environment else self.starter
+        return starter.run(arguments, self.path, inherited)
 
     @property
     def starter(self):
@@ -99,9 +102,9 @@ class Project:
 
 
 @cache
-def starter_of(project):
-    """The starter for one project's folder, or for any."""
-    return Starter(project)
+def starter_of(project, environment=()):
+    """The starter for one project's folder, or for any; in a changed environment, or in ours."""
+    return Starter(project, environment)
 
 
 def read_jobs(output):

@@ -2,13 +2,15 @@
 
 `Starter` is its user; the program itself is this file. Each start is a process with a folder,
 arguments, environment and output of its own, as `python -m snakemake` is; but what Python reads of
-the environment when it begins, as PYTHONPATH, is the program's.
+the environment when it begins, as PYTHONPATH, is the program's. Jobs are forked as well
+(`job_starter.py`).
 """
 
 import atexit
 import gc
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,14 +41,17 @@ class Starter:
     Args:
         project: a folder with the project's sources, which nobody edits: they are read once for
             all starts. None: the program knows Snakemake alone, and starts it anywhere.
+        environment: variables to change, of the program and of all starts.
     """
 
-    def __init__(self, project=None):
+    def __init__(self, project=None, environment=()):
         self._command = [sys.executable, __file__, *([str(project)] if project else [])]
+        self._environment = dict(environment)
         self._program = None
 
     def run(self, arguments, folder, environment):
         """As `run_snakemake`."""
+        environment = environment | self._environment
         if self._program is None:
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
             self._program = subprocess.Popen(self._command, env=environment, **pipes)
@@ -94,7 +99,7 @@ def serve():
     return None
 
 
-def enter(arguments, folder, environment, output):
+def enter(python, arguments, folder, environment, output):
     """Make this process what `python -m snakemake` would be at its beginning."""
     os.chdir(folder)
     for number, path, how in ((0, os.devnull, "rb"), (1, output, "wb")):
@@ -104,17 +109,24 @@ def enter(arguments, folder, environment, output):
     os.environ.clear()
     os.environ.update(environment)
     sys.path[0] = folder
+    sys.executable = python
     sys.argv = [str(Path(snakemake.__file__).with_name("__main__.py")), *arguments]
 
 
 if __name__ == "__main__":
+    import job_starter
     import snakemake
     from snakemake.cli import get_argument_parser, main
 
     get_argument_parser()  # loads the plug-ins
+    own = tempfile.mkdtemp()
+    python, end = job_starter.offer(own)
     if sys.argv[1:]:
         read_once(Path(sys.argv[1]))
     gc.freeze()
     if start := serve():
-        enter(*start)
+        enter(python, *start)
         main()
+    else:
+        end()
+        shutil.rmtree(own)
