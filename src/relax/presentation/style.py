@@ -2,6 +2,7 @@
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from relax.estimators.registry import REGISTRY
 from relax.files import placed_whole
@@ -74,12 +75,23 @@ def ordered(names):
     return [name for name in REGISTRY if name in present]
 
 
+class _Figure(Figure):
+    """Drawn once a format: before matplotlib saves one it draws it for its layout alone."""
+
+    def draw(self, renderer):
+        layout = self.get_layout_engine()
+        if isinstance(layout, ConstrainedLayoutEngine):  # while a file is written there is none
+            layout.execute(self)
+        else:
+            super().draw(renderer)
+
+
 def new_figure(rows, columns, width=7.0, row_height=2.5, **options):
     """A figure and its grid of axes [rows, columns], in the project's style."""
     mpl.rcdefaults()  # whatever a user's matplotlibrc says
     mpl.rcParams.update(_STYLE)
     size = (width, row_height * rows + 0.7)
-    figure = Figure(size, layout="constrained")
+    figure = _Figure(size, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
