@@ -1,11 +1,14 @@
 """One style for every figure: an estimator's colour and line never change from figure to figure."""
 
 import matplotlib as mpl
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from relax.estimators.registry import REGISTRY
 from relax.files import placed_whole
+
+mpl.use("agg")
 
 # The paper's estimators have Okabe & Ito's palette, safe for colour-blind readers, in an order
 # whose neighbours differ in lightness too. Those of later years have colours found beside it, as
@@ -21,35 +24,6 @@ _DASHES += [(4, 1, 4, 1, 1, 1), (7, 1, 2, 1)]
 _SHIFT = 2  # places by which the next turn of dashes is shifted: none twice in a panel of figure 15
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">", "d", "*"]
 COST_COLOUR = "#555555"
-_GREY = ".15"  # of axes and words
-_STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9.6,
-    "text.color": _GREY,
-    "axes.axisbelow": True,
-    "axes.edgecolor": _GREY,
-    "axes.labelcolor": _GREY,
-    "axes.linewidth": 1.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 9,
-    "axes.labelsize": 9,
-    **{f"{axis}tick.color": _GREY for axis in "xy"},
-    **{f"{axis}tick.labelsize": 8 for axis in "xy"},
-    **{f"{axis}tick.major.size": 4.8 for axis in "xy"},
-    **{f"{axis}tick.major.width": 1.0 for axis in "xy"},
-    **{f"{axis}tick.minor.size": 3.2 for axis in "xy"},
-    **{f"{axis}tick.minor.width": 0.8 for axis in "xy"},
-    "legend.fontsize": 8,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4.8,
-    "lines.solid_capstyle": "round",
-    "patch.edgecolor": "w",
-    "patch.force_edgecolor": True,
-    "patch.linewidth": 0.8,
-    "svg.hashsalt": "relax",
-    "pdf.fonttype": 42,
-}
 
 
 def estimator_look(name):
@@ -89,7 +63,23 @@ class _Figure(Figure):
 def new_figure(rows, columns, width=7.0, row_height=2.5, **options):
     """A figure and its grid of axes [rows, columns], in the project's style."""
     mpl.rcdefaults()  # whatever a user's matplotlibrc says
-    mpl.rcParams.update(_STYLE)
+    sns.set_theme(
+        context="paper",
+        style="ticks",
+        rc={
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 9,
+            "axes.labelsize": 9,
+            "xtick.labelsize": 8,
+            "ytick.labelsize": 8,
+            "legend.fontsize": 8,
+            "lines.linewidth": 1.6,
+            "font.family": "DejaVu Sans",
+            "svg.hashsalt": "relax",
+            "pdf.fonttype": 42,
+        },
+    )
     size = (width, row_height * rows + 0.7)
     figure = _Figure(size, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)

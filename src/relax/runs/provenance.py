@@ -14,8 +14,8 @@ from relax.runs.sources import PACKAGE, version_of
 
 # What the project uses directly; envs/requirements.lock has the rest.
 PACKAGES = (
-    *("torch", "numpy", "scipy", "pandas", "scikit-learn", "mlxtend", "matplotlib", "snakemake"),
-    *("gymnasium", "jsonschema", "pyyaml", "requests", "tabulate", "tqdm"),
+    *("torch", "numpy", "scipy", "pandas", "scikit-learn", "mlxtend", "matplotlib", "seaborn"),
+    *("snakemake", "gymnasium", "jsonschema", "pyyaml", "requests", "tabulate", "tqdm"),
 )
 
 
