@@ -73,7 +73,7 @@ def test_a_type_changes_no_result(tmp_path):
         path = tmp_path / str(len(list(tmp_path.iterdir()))) / "code.py"  # each is read once
         path.parent.mkdir()
         path.write_text(source, encoding="utf-8")
-        return ast.dump(what_runs(path)), imported_by(path, "code")
+        return what_runs(path).text, imported_by(path, "code")
 
     assert runs(TYPED) == runs(PLAIN)
     assert runs("class A:\n    x: int = 1\n") != runs("class A:\n    x = 1\n")

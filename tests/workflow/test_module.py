@@ -1,12 +1,9 @@
 """The workflow as a module of another workflow, from another folder."""
 
-import subprocess
-import sys
-
 import pandas as pd
 import pytest
 import yaml
-from workflow.project import ROOT
+from workflow.project import ROOT, Project
 
 OTHER = """
 configfile: "theirs.yaml"
@@ -50,14 +47,7 @@ def other(tmp_path):
         snakefile = str(ROOT / "workflow" / "Snakefile")
         (tmp_path / "Snakefile").write_text(OTHER.format(snakefile=snakefile), encoding="utf-8")
         (tmp_path / "theirs.yaml").write_text(yaml.safe_dump({"rx": SETTINGS | settings}))
-        return subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "1", *arguments],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        return Project(tmp_path).snakemake("--cores", "1", *arguments, config=None)
 
     return run
 

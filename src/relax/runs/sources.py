@@ -12,6 +12,7 @@ import os
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 from relax.errors import ConfigError
 
@@ -50,10 +51,10 @@ def imported_by(path, module):
     """
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found = set()
-    for node in ast.walk(what_runs(path)):
+    for node in what_runs(path).imports:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             parts = package.split(".")[: len(package.split(".")) + 1 - node.level]
             base = ".".join([*(parts if node.level else []), *filter(None, [node.module])])
             found.update([base, *(f"{base}.{alias.name}" for alias in node.names)])
@@ -119,50 +120,90 @@ def _own_imports(module):
     return [n for n in names if n.split(".")[0] == "relax" and path_of(n)]
 
 
+class Running(NamedTuple):
+    """What a file's code does: its tree as `ast.dump` writes it, and its import statements."""
+
+    text: str
+    imports: list[ast.Import | ast.ImportFrom]
+
+
 @cache
 def what_runs(path):
-    """The tree of what a file's code does: without docstrings, and types that nothing reads.
+    """What a file's code does: without docstrings, and types that nothing reads.
 
-    Read once a process: both what a module imports and what it says are taken from it.
+    In one walk, once a process: every start of Snakemake asks it of the whole package.
     """
-    tree = _Running().visit(ast.parse(path.read_text(encoding="utf-8")))
-    for node in ast.walk(tree):
-        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return tree
+    imports = []
+    return Running(_told(ast.parse(path.read_text(encoding="utf-8")), imports), imports)
 
 
-class _Running(ast.NodeTransformer):
-    """Takes out of a tree what says the types of arguments and does nothing when it runs."""
+def _told(node, imports):
+    """`ast.dump` of what runs of a node; its import statements are added to the list."""
+    kind = type(node)
+    if kind in _SHORT:
+        return _SHORT[kind](node)
+    if kind is ast.Import or kind is ast.ImportFrom:
+        imports.append(node)
+    said = []
+    for field in kind._fields:
+        if (kind, field) in _TYPES:
+            continue
+        value = getattr(node, field)
+        if field == "body" and kind in _BLOCKS:
+            value = _without_words(value, kind)
+        if isinstance(value, list):
+            parts = [_told(v, imports) if isinstance(v, ast.AST) else repr(v) for v in _run(value)]
+            said.append(f"{field}=[{', '.join(parts)}]")
+        elif isinstance(value, ast.AST):
+            said.append(f"{field}={_told(value, imports)}")
+        elif value is not None or getattr(kind, field, ...) is not None:
+            said.append(f"{field}={value!r}")
+    return f"{kind.__name__}({', '.join(said)})"
 
-    def visit_If(self, node):
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            return None
-        return self.generic_visit(node)
 
-    def visit_ImportFrom(self, node):
-        node.names = [alias for alias in node.names if alias.name != "TYPE_CHECKING"]
-        return node if node.names and node.module != "__future__" else None
+_BLOCKS = {ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef}
+_TYPES = {(ast.FunctionDef, "returns"), (ast.arg, "annotation")}
+# Most nodes by far are of these.
+_SHORT = {
+    ast.Load: lambda node: "Load()",
+    ast.Name: lambda node: f"Name(id={node.id!r}, ctx={type(node.ctx).__name__}())",
+}
 
-    def visit_FunctionDef(self, node):
-        node.returns = None
-        node.body = [_plain(statement) for statement in node.body]
-        return self.generic_visit(node)
 
-    def visit_arg(self, node):
-        node.annotation = None
-        return node
+def _run(nodes):
+    """Of a list of nodes those that do something, and not for types alone."""
+    for node in nodes:
+        if isinstance(node, ast.If):
+            if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+                continue
+        elif isinstance(node, ast.ImportFrom):
+            node.names = [alias for alias in node.names if alias.name != "TYPE_CHECKING"]
+            if not node.names or node.module == "__future__":
+                continue
+        yield node
+
+
+def _without_words(body, kind):
+    """A block without its docstring; a function's `x: int = 1` in it as `x = 1`.
+
+    Fields of classes say more with their types.
+    """
+    body = list(_run(body))
+    if kind is ast.FunctionDef:
+        body = [_plain(statement) for statement in body]
+    first = getattr(body[0], "value", None) if body and isinstance(body[0], ast.Expr) else None
+    if isinstance(first, ast.Constant) and isinstance(first.value, str):
+        return body[1:] or [ast.Pass()]
+    return body
 
 
 def _plain(statement):
-    """A function's `x: int = 1` as `x = 1`; fields of classes say more with their types."""
     if isinstance(statement, ast.AnnAssign) and statement.value is not None:
-        statement = ast.Assign(targets=[statement.target], value=statement.value)
+        return ast.Assign([statement.target], statement.value, None)
     return statement
 
 
 @cache
 def _digest(module):
     """Twelve digits that change with what the code does: not with comments, docstrings, layout."""
-    return hashlib.sha256(ast.dump(what_runs(path_of(module))).encode()).hexdigest()[:12]
+    return hashlib.sha256(what_runs(path_of(module)).text.encode()).hexdigest()[:12]
