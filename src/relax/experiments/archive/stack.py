@@ -31,8 +31,15 @@ JOB_COLUMNS = ["dataset", "model", "estimator", "learning_rate", "seeds", "steps
 JOB_COLUMNS += ["finished", "processor_seconds", "wall_seconds", "interruptions"]
 # Of the configuration of the VAE, what spans runs, measures them, or changes no result.
 NOT_OF_A_RUN = ("datasets", "models", "estimators", "learning_rates", "learning_rates_per_job")
-NOT_OF_A_RUN += ("seeds", "seeds_per_job", "save_every", "checkpoints", "bound_samples")
+NOT_OF_A_RUN += ("seeds", "seeds_per_job", "save_every", "checkpoints", "bound_samples", "compile")
 NOT_OF_A_RUN += ("variance", "midtraining")
+# Keys that are younger than the first packed runs, with what a run was that does not name them.
+YOUNGER = {
+    "latent_kind": "bernoulli",
+    "outcomes": "10",
+    "surrogate.samples": "2",
+    "surrogate.draws": "10",
+}
 
 
 class Packed(NamedTuple):
@@ -46,7 +53,7 @@ class Packed(NamedTuple):
     @property
     def settings(self):
         """{key under `vae`: value, as text} of what makes the VAE's runs what they are."""
-        return {
+        return YOUNGER | {
             item.removeprefix("vae."): value
             for (topic, item), value in self.facts.items()
             if topic == "config" and item.startswith("vae.")
