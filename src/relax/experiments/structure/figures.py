@@ -66,7 +66,7 @@ def fig17_structure(training: pd.DataFrame, graphs: pd.DataFrame, variance: pd.D
 
 
 def _marked(name, every=3):
-    """Markers on a curve: several of the estimators shown here share a colour."""
+    """Markers on a curve, for readers without colours."""
     return {"marker": estimator_marker(name), "markersize": 4, "markevery": every}
 
 
