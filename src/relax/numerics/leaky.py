@@ -74,6 +74,6 @@ class _Network(Function):
             sums.baddbmm_(z.gt_(0), pairs[..., part].mT)
         sums = sums.mul_(1 - ctx.slope) + ctx.slope * pairs.sum(-1).unsqueeze(1)
         sums = sums.unflatten(-1, (x.shape[1], d.shape[1]))
-        of_first = (sums * weight.unsqueeze(2)).sum(-1).mT
+        of_first = (sums * weight.unsqueeze(2)).sum(-1).mT.contiguous()
         of_weight = (sums * first.mT.unsqueeze(-1)).sum(2)
         return None, of_first, of_weight, None
