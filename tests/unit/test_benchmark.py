@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -288,7 +287,6 @@ def test_figures_have_a_pair_of_panels_a_problem():
     # Each in its own column, and grey, without a label ("_..."), in the other's.
     assert ends == [{"R": 2, "_": 6}, {"A": 6, "_": 2}]
     assert [text.get_text() for axes in figure.axes for text in axes.texts] == [*GROUPS[:2]]
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Figure 0, and the one scale on which it draws unlike claims."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,12 +8,6 @@ from relax.experiments.claims_figures import BARE, FAR, distance, fig0_claims
 from relax.presentation.intervals import Interval, OneSeed
 from relax.presentation.judge import FOR, NOT_REPRODUCED, REPRODUCED, judged, row, stack
 from relax.presentation.style import save
-
-
-@pytest.fixture(autouse=True)
-def no_figure_left():
-    yield
-    plt.close("all")
 
 
 def claims(*findings, words="claim", evidence="fig3_vae_training"):

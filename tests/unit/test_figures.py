@@ -1,6 +1,5 @@
 """Figures from made-up tables: every panel, curve and label that should be there."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,10 +19,8 @@ VARIANCES = {"reinforce": 1.0, "concrete": 0.03, "rebar": 0.02, "relax": 0.01}
 
 @pytest.fixture(autouse=True)
 def baselines(monkeypatch):
-    """The registry with NVIL in it, whatever it holds otherwise; and no figure left open."""
+    """The registry with NVIL in it, whatever it holds otherwise."""
     monkeypatch.setitem(REGISTRY, "nvil", Entry("none", "NVIL"))
-    yield
-    plt.close("all")
 
 
 def over(problems, make, *arguments, **options):

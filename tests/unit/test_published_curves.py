@@ -1,6 +1,5 @@
 """The published curves beside ours: only where both are."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from unit import made_up
@@ -88,7 +87,6 @@ def test_figure_3_shows_them_where_the_run_comes_so_far():
         figure = fig3_vae_training(short)
         assert dotted(figure) == []
         assert said not in [text.get_text() for text in figure.legends[0].get_texts()]
-    plt.close("all")
 
 
 def test_figure_3_says_what_had_not_ended():
@@ -102,4 +100,3 @@ def test_figure_3_says_what_had_not_ended():
     ended = fig3_vae_training(training(60).assign(planned=600))
     assert ended.axes[0].get_title() == "mnist, linear1\n2 seeds, 600 iterations"
     assert "unfinished: so far" not in [t.get_text() for t in ended.legends[0].get_texts()]
-    plt.close("all")

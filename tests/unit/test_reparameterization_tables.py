@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -122,7 +121,6 @@ def test_summary_and_figure(costs, model):
     words = [text.get_text() for text in figure.legends[0].get_texts()]
     assert set(LABELS.values()) <= set(words)
     assert "2 seeds, 60 updates" in figure.legends[0].get_title().get_text()
-    plt.close("all")
 
 
 def judged_with(scale, seeds=4, below="recursive"):

@@ -2,7 +2,6 @@
 
 import time
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -152,10 +151,9 @@ def test_shapes_of_latents():
 
 
 def drawn(tables):
-    """Both figures, as axes; closed."""
+    """Both figures, as axes."""
     shown = fig17_structure(tables["training"], tables["known"], tables["variance"])
     graph = fig18_graph(tables["edges"], tables["known"])
-    plt.close("all")
     return shown.axes, graph.axes
 
 

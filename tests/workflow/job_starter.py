@@ -18,8 +18,8 @@ from pathlib import Path
 
 PACKAGES = ("torch", "pandas", "scipy.special", "sklearn.datasets", "gymnasium", "tabulate")
 PACKAGES += tuple(f"matplotlib.{name}" for name in ("figure", "ticker", "backends.backend_pdf"))
-PACKAGES += ("matplotlib.backends.backend_svg", "matplotlib.backends.backend_agg", "tqdm")
-PACKAGES += ("seaborn",)
+PACKAGES += ("matplotlib.backends.backend_svg", "matplotlib.backends.backend_agg")
+PACKAGES += ("seaborn", "tqdm")
 
 
 def offer(folder):

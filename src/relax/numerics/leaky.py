@@ -69,7 +69,7 @@ class _Network(Function):
     def backward(ctx, d):
         x, first, weight = ctx.saved_tensors
         pairs = (x.unsqueeze(2) * d.unsqueeze(1)).flatten(1, 2)
-        sums = torch.zeros_like(pairs[..., :1]).mT.repeat(1, weight.shape[1], 1)
+        sums = x.new_zeros(x.shape[0], weight.shape[1], pairs.shape[1])
         for part, z in _parts(x, first):
             sums.baddbmm_(z.gt_(0), pairs[..., part].mT)
         sums = sums.mul_(1 - ctx.slope) + ctx.slope * pairs.sum(-1).unsqueeze(1)

@@ -37,7 +37,7 @@ TRAIN_ELBO = _by_estimator(
     },
 )
 # The highest validation score, nats an image. The paper calls it the bound with 100 importance
-# samples; by our one run of its length it is the plain ELBO (docs/results/paper_scale.md).
+# samples; by our runs of its length it is the plain ELBO (docs/results/paper_scale.md).
 VALID_BOUND = _by_estimator(
     ("rebar", "relax"),
     {
