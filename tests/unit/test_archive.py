@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from matplotlib.text import Text
 from unit import made_up
 from unit.test_resume import Fragile, Killed
 from unit.test_vae import images, settings  # noqa: F401
@@ -20,8 +21,11 @@ from relax.experiments.archive.pack import COLUMNS, pack, write_packed
 from relax.experiments.archive.stack import read_packed, stack
 from relax.experiments.claims_figures import placed
 from relax.experiments.vae import published_summary
+from relax.experiments.vae import summary as vae_summary
 from relax.experiments.vae import training as vae_training
 from relax.experiments.vae.claims import better_elbo
+from relax.experiments.vae.figures import fig3_vae_training
+from relax.presentation.common import own_settings
 from relax.presentation.judge import FOR, NOT_TESTED
 from relax.runs.archives import SUMS, find_packed, seal, tables_of
 from relax.runs.jobs import EARLIER, MACHINE, SPENT
@@ -155,6 +159,50 @@ def test_runs_join_only_as_seeds_of_one_experiment(tmp_path):
     assert tried.to_dict() == {"first": "", "again": "", "seeds": "", "apart": "batch: 7"}
 
 
+SURROGATE = {"temperature": 0.5, "hidden": [200]}
+OWN = {"vae": CONFIG["vae"] | {"surrogate": SURROGATE, "pretraining_steps": 0}}
+COLDER = {"vae": OWN["vae"] | {"surrogate": SURROGATE | {"temperature": 0.2}}}
+CONCRETE = {("concrete", 0): [-30.0, -22.0, -20.0]}
+
+
+def test_each_estimator_may_have_settings_of_its_own(tmp_path):
+    """Another estimator joins with another λ, and all say so; the same one, another batch: not."""
+    first = made(tmp_path / "first", config=OWN)
+    cold = made(tmp_path / "cold", CONCRETE, COLDER)
+    seeds = made(tmp_path / "seeds", {("concrete", 1): [-30.0, -22.0, -21.0]}, COLDER)
+    warm = made(tmp_path / "warm", {("concrete", 2): [-30.0, -25.0, -24.0]}, OWN)
+    batch = {"vae": COLDER["vae"] | {"batch": 7}}
+    other = made(tmp_path / "other", {("nvil", 0): [-30.0, -25.0, -24.0]}, batch)
+    tables = stack([first, cold, seeds, warm, other], [made(tmp_path / "beside", CONCRETE, OWN)])
+    training = tables["training"]
+    assert training.groupby("run").dataset.first().to_dict() == {
+        "first": "mnist",
+        "cold": "mnist",
+        "seeds": "mnist",
+        "warm": "mnist (warm)",
+        "other": "mnist (other)",
+    }
+    joined = training[training.dataset == "mnist"]
+    assert own_settings(joined) == "Concrete with surrogate.temperature: 0.2"
+    assert own_settings(joined[joined.estimator != "concrete"]) == ""
+    assert own_settings(joined.drop(columns="settings")) == ""
+    scales = {row["claim"]: row["scale"] for row in better_elbo(tables)}
+    claim = "RELAX has a better training ELBO than {} on the VAE (mnist, linear1)"
+    assert "temperature: 0.2" in scales[claim.format("Concrete")]
+    assert "temperature" not in scales[claim.format("REBAR")]
+    text = " ".join(words.get_text() for words in fig3_vae_training(training).findobj(Text))
+    assert "mnist, linear1: Concrete with surrogate.temperature: 0.2" in text
+    jobs = summary.summarise(tables["jobs"])
+    beside = jobs[~jobs.drawn]
+    assert list(beside.run) == ["beside"]
+    assert list(beside.best_valid_elbo) == [-20.0]
+    assert set(jobs[jobs.run == "cold"].settings) == {"surrogate.temperature: 0.2"}
+    whole = vae_summary.summarise(as_read(training), as_read(tables["best"]))
+    shown = vae_summary.for_people(as_read(whole)).set_index(["data set", "estimator"]).scale
+    assert shown["mnist", "Concrete"] == "2 seeds, 30 steps; surrogate.temperature: 0.2"
+    assert shown["mnist", "REBAR"] == "1 seed, 30 steps"
+
+
 def lay(results, run, log=()):
     """A folder of results as the pipeline leaves it, with one finished run of the VAE."""
     job = "vae/digits/linear1/relax/lr0.001/seeds0-1"
@@ -248,7 +296,7 @@ def test_the_table_of_runs(tmp_path):
     """A row a job, the published numbers beside it, also where the data set stands apart."""
     short = {("rebar", 0): [-30.0, -20.0]}
     tables = stack([made(tmp_path / "one"), made(tmp_path / "mine", short)])
-    table = summary.summarise(tables["jobs"], tables["training"], tables["best"])
+    table = summary.summarise(tables["jobs"])
     assert list(table.run) == ["one", "one", "mine"]
     assert list(table.finished) == [True, True, False]
     assert list(table.best_train_elbo) == [-18.5, 0.1 + 0.2 + 0.5, -19.5]
@@ -340,7 +388,7 @@ def test_the_page_shows_the_shipped_runs():
     runs, tried = ([SHIPPED / n for n in config["archive"][key]] for key in ("runs", "tried"))
     made = stack(runs, tried)
     tables = {
-        "runs": summary.summarise(made["jobs"], made["training"], made.get("best")),
+        "runs": summary.summarise(made["jobs"]),
         "learning_rates": rates_summary.summarise(made["tried"]),
         "published": published_summary.summarise(made["training"]),
     }

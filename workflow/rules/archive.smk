@@ -54,11 +54,6 @@ if PACKED:
 
     use rule table_toy as table_runs with:
         input:
-            **{
-                name: unpacked(name)
-                for name in ("training", "best")
-                if name in PACKED_TABLES
-            },
             jobs=unpacked("jobs"),
         output:
             **table_outputs("runs", "Packed runs", "how far each came"),

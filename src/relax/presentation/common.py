@@ -16,6 +16,21 @@ def label(name):
     return REGISTRY[name].label.removesuffix(" (biased)") if name in REGISTRY else name
 
 
+def own_settings(runs):
+    """In words, the settings that estimators of packed runs have of their own; "" where none has.
+
+    As "Concrete with surrogate.temperature: 0.2"; `runs`: rows with the column `settings`, or
+    without, as those of runs that are not packed.
+    """
+    told = runs[runs.settings.fillna("") != ""] if "settings" in runs else runs.iloc[:0]
+    order = list(REGISTRY)
+    parts = []
+    for settings, rows in told.groupby("settings") if len(told) else ():
+        names = sorted(set(rows.estimator), key=order.index)
+        parts.append(f"{' and '.join(map(label, names))} with {settings}")
+    return "; ".join(parts)
+
+
 def log_variance(variance):
     """Natural logarithm of a variance; a variance of exactly zero has none (NaN)."""
     return np.log(variance.where(variance > 0))

@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 
 from relax.estimators.registry import REGISTRY
-from relax.presentation.common import count
+from relax.presentation.common import count, own_settings
 from relax.presentation.intervals import Interval, OneSeed
 
 TOLERANCE = 1e-6  # exact numbers that differ by less, relative to their size, count as equal
@@ -118,7 +118,8 @@ def run_scale(rows, *more):
     steps = count(int(rows.step.max()), "step")
     if "planned" in rows and rows.step.max() < rows.planned.max():  # of packed runs
         steps += f" of {int(rows.planned.max()):,}, unfinished"
-    return ", ".join([count(rows.seed.nunique(), "seed"), steps, f"{noise} noise", *more])
+    own = filter(None, [own_settings(rows)])
+    return ", ".join([count(rows.seed.nunique(), "seed"), steps, f"{noise} noise", *own, *more])
 
 
 def grid_scale(rows, **names):

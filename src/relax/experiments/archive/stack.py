@@ -1,13 +1,16 @@
 """Packed runs read back: each checked, then all of them stacked as one run's tables would be.
 
-Two packed runs of one data set and model stand as seeds and rates of one experiment only where
-their settings agree and no run is in both; otherwise the later one's rows get the run's name behind
-that of their data set, as "mnist (mine)", and so panels, rows and claims of their own.
+Two packed runs of one data set and model stand as seeds, rates and estimators of one experiment
+only where their settings agree and no run is in both; otherwise the later one's rows get the run's
+name behind that of their data set, as "mnist (mine)", and so panels, rows and claims of their own.
+What is an estimator's own (`OF_AN_ESTIMATOR`) needs to agree within each estimator alone, as each
+is compared at what suits it best; the column `settings` says where estimators differ in it.
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from relax.errors import DataError
@@ -33,6 +36,8 @@ JOB_COLUMNS += ["finished", "processor_seconds", "wall_seconds", "interruptions"
 NOT_OF_A_RUN = ("datasets", "models", "estimators", "learning_rates", "learning_rates_per_job")
 NOT_OF_A_RUN += ("seeds", "seeds_per_job", "save_every", "checkpoints", "bound_samples", "compile")
 NOT_OF_A_RUN += ("variance", "midtraining")
+# Of the rest, what belongs to an estimator, not to the problem: keys that begin so.
+OF_AN_ESTIMATOR = ("surrogate.", "surrogate_", "pretraining_steps")
 # Keys that are younger than the first packed runs, with what a run was that does not name them.
 YOUNGER = {
     "latent_kind": "bernoulli",
@@ -60,6 +65,14 @@ class Packed(NamedTuple):
             if item.split(".")[1] not in NOT_OF_A_RUN
         }
 
+    @property
+    def problems(self):
+        """(data set, model) of each of the VAE's training tables."""
+        if "training" not in self.tables:
+            return []
+        pairs = self.tables["training"][["dataset", "model"]].drop_duplicates()
+        return list(pairs.itertuples(index=False, name=None))
+
 
 def read_packed(folder):
     """The packed run in a folder.
@@ -84,23 +97,25 @@ def stack(folders, tried=()):
         tried: of runs beside them, for the table of rates alone.
 
     Returns:
-        The tables of the runs by name, `training` with the columns `run` and `planned`, how many
-        steps each was to have; `jobs`, one row a job with the column `run`; and `tried`: training
-        rows of all these runs, with `run` and `settings`, in what a run's settings differ from
-        those of the first one of its data set and model.
+        The tables of the runs by name, `training` with the columns `run`, `planned`, how many steps
+        each was to have, and `settings`, in what a run's settings differ from those of the first
+        one of its data set and model; `tried`: training rows of all these runs; `jobs`: of all
+        these runs, one row a job with `run`, `settings`, its scores (`_scores`), and `drawn`,
+        whether it is one of the runs that figures show.
 
     Raises:
         DataError: as `read_packed`; or a policy's run is in two packed runs.
     """
-    runs = [_named(read_packed(folder)) for folder in folders]
-    beside = [_named(read_packed(folder)) for folder in tried]
+    usual = {}  # of each data set and model, the settings of the first run
+    runs = [_described(read_packed(folder), usual, True) for folder in folders]
+    beside = [_described(read_packed(folder), usual, False) for folder in tried]
     made = {"tried": _tried([*runs, *beside])}
     runs = _apart(runs)
     for name in COLUMNS:
         parts = [run.tables[name] for run in runs if name in run.tables]
         if parts:
             made[name] = pd.concat(parts, ignore_index=True)
-    made["jobs"] = pd.concat([run.jobs for run in runs], ignore_index=True)
+    made["jobs"] = pd.concat([run.jobs for run in [*runs, *beside]], ignore_index=True)
     if "policies" in made:
         twice = made["policies"].duplicated([*RUN_OF_POLICY, "episode"])
         if twice.any():
@@ -119,39 +134,82 @@ def _read(path, columns, **how):
     return table
 
 
-def _named(run):
-    """The run with its name and how many steps were planned in its tables."""
+def _described(run, usual, drawn):
+    """The run with what `stack` says of it in its training rows and its jobs.
+
+    Args:
+        usual: {(data set, model): settings of the first run}; this run's are added where it is it.
+    """
+    differs = {
+        problem: _difference(usual.setdefault(problem, run.settings), run.settings)
+        for problem in run.problems
+    }
+
+    def settings(rows):
+        pairs = zip(rows.dataset, rows.model, strict=True)
+        return rows.assign(run=run.name, settings=[differs.get(pair, "") for pair in pairs])
+
+    jobs = settings(run.jobs).assign(drawn=drawn)
     tables = dict(run.tables)
     if "training" in tables:
-        training = tables["training"].assign(run=run.name, planned=0)
-        for job in run.jobs.itertuples():
-            first, _, last = str(job.seeds).partition("-")
-            own = (training.dataset == job.dataset) & (training.model == job.model)
-            own &= (training.estimator == job.estimator) & training.seed.between(
-                int(first), int(last or first)
-            )
-            own &= training.learning_rate == job.learning_rate
-            training.loc[own, "planned"] = job.planned
+        training = settings(tables["training"]).assign(planned=0)
+        for job in jobs.itertuples():
+            training.loc[_own(training, job), "planned"] = job.planned
         tables["training"] = training
-    return run._replace(tables=tables, jobs=run.jobs.assign(run=run.name))
+    return run._replace(tables=tables, jobs=jobs.assign(**_scores(jobs, run.tables)))
+
+
+def _own(table, job):
+    """Which rows are of this job."""
+    first, _, last = str(job.seeds).partition("-")
+    own = (table.dataset == job.dataset) & (table.model == job.model)
+    own &= (table.estimator == job.estimator) & (table.learning_rate == job.learning_rate)
+    return own & table.seed.between(int(first), int(last or first))
+
+
+def _scores(jobs, tables):
+    """Of each of a run's jobs the highest ELBOs, and the bound of the model that validates best:
+    means over its seeds, nats an image; NaN without any."""
+
+    def highest(name, column):
+        if name not in tables:
+            return np.nan
+        own = [tables[name][_own(tables[name], job)] for job in jobs.itertuples()]
+        return [rows.groupby("seed")[column].max().mean() for rows in own]
+
+    return {
+        "best_train_elbo": highest("training", "train_elbo"),
+        "best_valid_elbo": highest("training", "valid_elbo"),
+        "valid_bound": highest("best", "valid_bound"),
+    }
 
 
 def _apart(runs):
     """The runs, with other names for the data sets of those that another one's cannot join."""
     seen, done = {}, []
     for run in runs:
+        common, particular = _parted(run.settings)
         renamed = set()
-        if "training" in run.tables:
-            keys = run.tables["training"][RUN_OF_VAE].drop_duplicates()
-            for problem, rows in keys.groupby(["dataset", "model"]):
-                own = set(map(tuple, rows[RUN_OF_VAE[2:]].to_numpy()))
-                settings, there = seen.setdefault(problem, (run.settings, set()))
-                if settings != run.settings or there & own:
-                    renamed.add(problem)
-                else:
-                    there |= own
+        for problem in run.problems:
+            training = run.tables["training"]
+            rows = training[(training.dataset == problem[0]) & (training.model == problem[1])]
+            own = set(rows[RUN_OF_VAE[2:]].itertuples(index=False, name=None))
+            settings, estimators, there = seen.setdefault(problem, (common, {}, set()))
+            names = sorted(set(rows.estimator))
+            agree = all(estimators.get(name, particular) == particular for name in names)
+            if settings != common or not agree or there & own:
+                renamed.add(problem)
+            else:
+                there |= own
+                estimators |= dict.fromkeys(names, particular)
         done.append(_renamed(run, renamed))
     return done
+
+
+def _parted(settings):
+    """Settings of the problem, and those of the estimators."""
+    own = {key: value for key, value in settings.items() if key.startswith(OF_AN_ESTIMATOR)}
+    return {key: value for key, value in settings.items() if key not in own}, own
 
 
 def _renamed(run, problems):
@@ -167,12 +225,8 @@ def _renamed(run, problems):
 
 
 def _tried(runs):
-    """Training rows of all these runs, with what their settings differ in from the first one's."""
-    parts, first = [], {}
-    for run in (run for run in runs if "training" in run.tables):
-        for problem, rows in run.tables["training"].groupby(["dataset", "model"]):
-            usual = first.setdefault(problem, run.settings)
-            parts.append(rows.assign(settings=_difference(usual, run.settings)))
+    """Training rows of all these runs, whatever joins."""
+    parts = [run.tables["training"] for run in runs if "training" in run.tables]
     if not parts:
         return pd.DataFrame(columns=[*COLUMNS["training"], "run", "settings"])
     return pd.concat(parts, ignore_index=True)

@@ -1,6 +1,5 @@
 """What the packed runs were: how far each came, in how much time, and to which score."""
 
-import numpy as np
 import pandas as pd
 
 from relax.presentation.common import in_registry_order, label
@@ -9,42 +8,27 @@ from relax.presentation.published import TRAIN_ELBO, VALID_BOUND, published_of
 KEYS = ["dataset", "model", "estimator", "learning_rate"]
 
 
-def summarise(jobs, training=None, best=None):
+def summarise(jobs):
     """One row a packed job.
 
     Args:
-        jobs, training, best: tables of `relax.experiments.archive.stack.stack`.
+        jobs: table of `relax.experiments.archive.stack.stack`.
 
-    Columns: run, dataset (of a policy the task), model, estimator, learning_rate, seeds (first and
-    last), steps it reached, planned, finished; processor_seconds (empty where nobody noted it),
-    wall_seconds, interruptions; best_train_elbo, best_valid_elbo: the highest, mean over its seeds,
-    nats an image; valid_bound: of the model that validates best (so far); published_train_elbo,
-    published_valid_bound.
+    Columns: run, dataset (of a policy the task), model, estimator, learning_rate, settings (in what
+    they differ from those of the first packed run of the data set and model), drawn (whether
+    figures show it), seeds (first and last), steps it reached, planned, finished; processor_seconds
+    (empty where nobody noted it), wall_seconds, interruptions; best_train_elbo, best_valid_elbo:
+    the highest, mean over its seeds, nats an image; valid_bound: of the model that validates best
+    (so far); published_train_elbo, published_valid_bound.
     """
     rows = jobs.copy()
-    rows["best_train_elbo"] = _scores(rows, training, "train_elbo")
-    rows["best_valid_elbo"] = _scores(rows, training, "valid_elbo")
-    rows["valid_bound"] = _scores(rows, best, "valid_bound")
+    rows["settings"] = rows.settings.fillna("")
     problems = list(zip(rows.dataset, rows.model, rows.estimator, strict=True))
     rows["published_train_elbo"] = [published_of(TRAIN_ELBO, problem) for problem in problems]
     rows["published_valid_bound"] = [published_of(VALID_BOUND, problem) for problem in problems]
-    first = ["run", *KEYS, "seeds", "steps", "planned", "finished"]
+    first = ["run", *KEYS, "settings", "drawn", "seeds", "steps", "planned", "finished"]
     rows = rows[[*first, *(name for name in rows if name not in {*first, "job", "machine"})]]
     return in_registry_order(rows, "dataset", "model", "run", "estimator", "learning_rate", "seeds")
-
-
-def _scores(jobs, table, column):
-    """Of each job, the mean over its seeds of the highest value of a column; NaN without any."""
-    if table is None:
-        return np.nan
-    highest = table.groupby([*KEYS, "seed"])[column].max()
-    found = []
-    for job in jobs.itertuples():
-        first, _, last = str(job.seeds).partition("-")
-        seeds = range(int(first), int(last or first) + 1)
-        keys = [(job.dataset, job.model, job.estimator, job.learning_rate, s) for s in seeds]
-        found.append(highest.reindex(keys).mean())
-    return found
 
 
 def for_people(table):
@@ -61,6 +45,8 @@ def for_people(table):
             "model": table.model.fillna(""),
             "estimator": [label(row.estimator) for row in rows],
             "rate": [f"{row.learning_rate:g}" for row in rows],
+            "other settings": table.settings.fillna(""),
+            "in figures": table.drawn.map({True: "yes", False: "no"}),
             "seeds": table.seeds,
             "iterations": [
                 f"{row.steps:,}" + ("" if row.finished else f" of {row.planned:,}, unfinished")

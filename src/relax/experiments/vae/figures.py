@@ -12,7 +12,7 @@ from relax.experiments.vae.selection import (
     on_selected_path,
     select_learning_rate,
 )
-from relax.presentation.common import count, log_variance
+from relax.presentation.common import count, log_variance, own_settings
 from relax.presentation.published import problem_of
 from relax.presentation.published_curves import published_at, published_curve
 from relax.presentation.style import draw_band, estimator_look, finish, new_figure, ordered
@@ -54,9 +54,20 @@ def _scale(table, training, steps="iteration"):
             f"{count(table.step.max(), steps)}, learning rate {rates}, "
             f"{_latents(training)}"
             f"{' and '.join(sorted(table.noise.unique()))} noise",
+            *_own_settings(table),
             *filter(None, [left_out(training)]),
         ]
     )
+
+
+def _own_settings(table):
+    """Of each data set and model of packed runs, a line where estimators have settings of their
+    own."""
+    told = {
+        f"{dataset}, {model}": own_settings(rows)
+        for (dataset, model), rows in table.groupby(["dataset", "model"])
+    }
+    return [f"{problem}: {settings}" for problem, settings in told.items() if settings]
 
 
 def _stopped(table):

@@ -34,7 +34,8 @@ def summarise(training, best):
     that validates best, the bounds with `bound_samples` importance samples; published_train_elbo,
     published_valid_bound. epochs_to_rebar: see `relax.experiments.vae.selection`, mean over the
     seeds that get there; seeds_to_rebar: how many do; published_epochs_to_rebar: infinite where
-    the published run never does; of packed runs planned: the steps that they were to have. runs,
+    the published run never does; of packed runs planned: the steps that they were to have, and
+    settings: in what they differ from the first packed run of the data set and model. runs,
     diverged: how many runs there are of all learning rates and seeds, and how many of them
     diverged; the other columns are of those that did not. latents, of categorical ones only:
     variables x outcomes. Empty where there is nothing: no published number (there is none of
@@ -84,6 +85,9 @@ def summarise(training, best):
     if "planned" in training:  # of packed runs
         planned = training.groupby(PROBLEM, as_index=False).planned.max()
         rows = rows.merge(planned, on=PROBLEM, how="left")
+    if "settings" in training:
+        own = training.groupby(PROBLEM, as_index=False).settings.first()
+        rows = rows.merge(own.fillna({"settings": ""}), on=PROBLEM, how="left")
     whole = ["seeds", "steps", "bound_samples", "seeds_to_rebar"]  # also where some are empty
     rows[whole] = rows[whole].astype("Int64")
     return in_registry_order(rows, *PROBLEM)
@@ -124,6 +128,8 @@ def _scale(row):
         parts.append(f"{row.latents} categorical latents")
     if not pd.isna(row.seeds):
         parts.append(f"{count(int(row.seeds), 'seed')}, {_steps(row)}")
+    if not pd.isna(own := getattr(row, "settings", "")) and own:  # empty, once read back
+        parts.append(own)
     if getattr(row, "diverged", 0):  # tables from before this was noted have none
         parts.append(f"{row.diverged} of {count(row.runs, 'run')} diverged")
     return "; ".join(parts)
