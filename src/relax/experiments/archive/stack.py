@@ -4,7 +4,8 @@ Two packed runs of one data set and model stand as seeds, rates and estimators o
 only where their settings agree and no run is in both; otherwise the later one's rows get the run's
 name behind that of their data set, as "mnist (mine)", and so panels, rows and claims of their own.
 What is an estimator's own (`OF_AN_ESTIMATOR`) needs to agree within each estimator alone, as each
-is compared at what suits it best; the column `settings` says where estimators differ in it.
+is compared at what suits it best; the column `settings` says where estimators differ in it. How
+long runs are needs to agree among the seeds of one estimator and rate.
 """
 
 from pathlib import Path
@@ -94,7 +95,7 @@ def stack(folders, tried=()):
 
     Args:
         folders: of the runs that figures and tables show.
-        tried: of runs beside them, for the table of rates alone.
+        tried: of runs beside them, for the tables of runs and of rates alone.
 
     Returns:
         The tables of the runs by name, `training` with the columns `run`, `planned`, how many steps
@@ -188,28 +189,34 @@ def _apart(runs):
     """The runs, with other names for the data sets of those that another one's cannot join."""
     seen, done = {}, []
     for run in runs:
-        common, particular = _parted(run.settings)
+        common, particular, steps = _parted(run.settings)
         renamed = set()
         for problem in run.problems:
             training = run.tables["training"]
             rows = training[(training.dataset == problem[0]) & (training.model == problem[1])]
             own = set(rows[RUN_OF_VAE[2:]].itertuples(index=False, name=None))
-            settings, estimators, there = seen.setdefault(problem, (common, {}, set()))
-            names = sorted(set(rows.estimator))
-            agree = all(estimators.get(name, particular) == particular for name in names)
+            mine = dict.fromkeys(rows.estimator, particular)
+            mine |= dict.fromkeys(zip(rows.estimator, rows.learning_rate, strict=True), steps)
+            settings, theirs, there = seen.setdefault(problem, (common, {}, set()))
+            agree = all(theirs.get(who, value) == value for who, value in mine.items())
             if settings != common or not agree or there & own:
                 renamed.add(problem)
             else:
                 there |= own
-                estimators |= dict.fromkeys(names, particular)
+                theirs |= mine
         done.append(_renamed(run, renamed))
     return done
 
 
 def _parted(settings):
-    """Settings of the problem, and those of the estimators."""
+    """Settings of the problem, those of the estimators, and how long the runs were to be.
+
+    The seeds of one curve have one length. Curves may differ in it: no step depends on how many
+    follow.
+    """
     own = {key: value for key, value in settings.items() if key.startswith(OF_AN_ESTIMATOR)}
-    return {key: value for key, value in settings.items() if key not in own}, own
+    common = {key: value for key, value in settings.items() if key not in {*own, "steps"}}
+    return common, own, settings.get("steps")
 
 
 def _renamed(run, problems):
