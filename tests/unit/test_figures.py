@@ -9,7 +9,7 @@ from relax.estimators.registry import REGISTRY, Entry
 from relax.experiments.toy.figures import fig1_toy_training, fig2_toy_variance_relaxation
 from relax.experiments.vae.figures import fig3_vae_training, fig4_vae_variance, fig5_vae_midtraining
 from relax.experiments.vae.picture_figures import fig12_vae_pictures, tiled
-from relax.presentation.style import save
+from relax.presentation.style import finish, new_figure, save
 
 ONE = [("digits", "linear1")]
 FOUR = [(d, m) for d in ("digits", "mnist") for m in ("linear1", "nonlinear")]
@@ -124,6 +124,22 @@ def test_figure_3_says_what_had_not_ended(further, expected):
     rings = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert len(rings) == (2 if expected else 0)
     assert ("of" in figure.axes[0].get_title().split("\n")[1]) == expected
+
+
+def test_a_long_scale_stays_within_the_figure():
+    """Lines of it are broken where they would pass the edges, and nowhere else."""
+    for words in (60, 12):
+        figure, axes = new_figure(1, 1, 6.5)
+        (line,) = axes[0, 0].plot([0, 1], label="a curve")
+        scale = " ".join(["seeds"] * words)
+        finish(figure, "Title", [line], scale)
+        figure.draw_without_rendering()
+        (legend,) = figure.legends
+        box = legend.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+        shown = legend.get_title().get_text()
+        assert shown.replace("\n", " ") == scale
+        assert ("\n" in shown) == (words == 60)
 
 
 def test_figure_3_before_the_first_epoch_ends():

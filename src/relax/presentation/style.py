@@ -1,5 +1,7 @@
 """One style for every figure: an estimator's colour and line never change from figure to figure."""
 
+from textwrap import fill
+
 import matplotlib as mpl
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -102,9 +104,14 @@ def draw_band(axes, table, y, name, x="step", centre="median", band=None, **styl
     return axes.plot(middle.index, middle, **look)[0]
 
 
+LETTERS = 16  # of the scale, that an inch holds
+
+
 def finish(figure, title, handles, scale, columns=3):
     """Title above; below the panels the scale at which the figure was run, and one legend."""
     figure.suptitle(title, fontsize=10)
+    widest = int(LETTERS * figure.get_figwidth())
+    scale = "\n".join(fill(line, widest) for line in scale.splitlines())
     legend = figure.legend(
         handles=handles,
         title=scale,

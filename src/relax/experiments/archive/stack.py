@@ -5,7 +5,8 @@ only where their settings agree and no run is in both; otherwise the later one's
 name behind that of their data set, as "mnist (mine)", and so panels, rows and claims of their own.
 What is an estimator's own (`OF_AN_ESTIMATOR`) needs to agree within each estimator alone, as each
 is compared at what suits it best; the column `settings` says where estimators differ in it. How
-long runs are needs to agree among the seeds of one estimator and rate.
+long the runs were to be is a setting of all: of rates that ran for longer or shorter, the longest
+would look best.
 """
 
 from pathlib import Path
@@ -189,14 +190,13 @@ def _apart(runs):
     """The runs, with other names for the data sets of those that another one's cannot join."""
     seen, done = {}, []
     for run in runs:
-        common, particular, steps = _parted(run.settings)
+        common, particular = _parted(run.settings)
         renamed = set()
         for problem in run.problems:
             training = run.tables["training"]
             rows = training[(training.dataset == problem[0]) & (training.model == problem[1])]
             own = set(rows[RUN_OF_VAE[2:]].itertuples(index=False, name=None))
             mine = dict.fromkeys(rows.estimator, particular)
-            mine |= dict.fromkeys(zip(rows.estimator, rows.learning_rate, strict=True), steps)
             settings, theirs, there = seen.setdefault(problem, (common, {}, set()))
             agree = all(theirs.get(who, value) == value for who, value in mine.items())
             if settings != common or not agree or there & own:
@@ -209,14 +209,9 @@ def _apart(runs):
 
 
 def _parted(settings):
-    """Settings of the problem, those of the estimators, and how long the runs were to be.
-
-    The seeds of one curve have one length. Curves may differ in it: no step depends on how many
-    follow.
-    """
+    """Settings of the problem, and those of the estimators."""
     own = {key: value for key, value in settings.items() if key.startswith(OF_AN_ESTIMATOR)}
-    common = {key: value for key, value in settings.items() if key not in {*own, "steps"}}
-    return common, own, settings.get("steps")
+    return {key: value for key, value in settings.items() if key not in own}, own
 
 
 def _renamed(run, problems):
