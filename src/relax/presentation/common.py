@@ -22,11 +22,11 @@ def own_settings(runs):
     As "Concrete with surrogate.temperature: 0.2"; `runs`: rows with the column `settings`, or
     without, as those of runs that are not packed.
     """
-    told = runs[runs.settings.fillna("") != ""] if "settings" in runs else runs.iloc[:0]
-    order = list(REGISTRY)
+    if "settings" not in runs:
+        return ""
     parts = []
-    for settings, rows in told.groupby("settings") if len(told) else ():
-        names = sorted(set(rows.estimator), key=order.index)
+    for settings, rows in runs[runs.settings.fillna("") != ""].groupby("settings"):
+        names = in_registry_order(rows, "estimator").estimator.unique()
         parts.append(f"{' and '.join(map(label, names))} with {settings}")
     return "; ".join(parts)
 

@@ -22,7 +22,6 @@ def summarise(jobs):
     (so far); published_train_elbo, published_valid_bound.
     """
     rows = jobs.copy()
-    rows["settings"] = rows.settings.fillna("")
     problems = list(zip(rows.dataset, rows.model, rows.estimator, strict=True))
     rows["published_train_elbo"] = [published_of(TRAIN_ELBO, problem) for problem in problems]
     rows["published_valid_bound"] = [published_of(VALID_BOUND, problem) for problem in problems]

@@ -61,13 +61,13 @@ def _scale(table, training, steps="iteration"):
 
 
 def _own_settings(table):
-    """Of each data set and model of packed runs, a line where estimators have settings of their
+    """A line for each data set and model where estimators of packed runs have settings of their
     own."""
-    told = {
-        f"{dataset}, {model}": own_settings(rows)
+    return [
+        f"{dataset}, {model}: {settings}"
         for (dataset, model), rows in table.groupby(["dataset", "model"])
-    }
-    return [f"{problem}: {settings}" for problem, settings in told.items() if settings]
+        if (settings := own_settings(rows))
+    ]
 
 
 def _stopped(table):

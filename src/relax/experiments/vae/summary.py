@@ -83,11 +83,9 @@ def summarise(training, best):
     rows = rows.merge(epochs, on=PROBLEM, how="left")
     rows["published_epochs_to_rebar"] = _published(rows, EPOCHS_TO_REBAR)
     if "planned" in training:  # of packed runs
-        planned = training.groupby(PROBLEM, as_index=False).planned.max()
-        rows = rows.merge(planned, on=PROBLEM, how="left")
-    if "settings" in training:
-        own = training.groupby(PROBLEM, as_index=False).settings.first()
-        rows = rows.merge(own.fillna({"settings": ""}), on=PROBLEM, how="left")
+        packed = training.groupby(PROBLEM, as_index=False)
+        packed = packed.agg(planned=("planned", "max"), settings=("settings", "first"))
+        rows = rows.merge(packed, on=PROBLEM, how="left")
     whole = ["seeds", "steps", "bound_samples", "seeds_to_rebar"]  # also where some are empty
     rows[whole] = rows[whole].astype("Int64")
     return in_registry_order(rows, *PROBLEM)
