@@ -82,10 +82,10 @@ def summarise(training, best):
     rows["published_valid_bound"] = _published(rows, VALID_BOUND)
     rows = rows.merge(epochs, on=PROBLEM, how="left")
     rows["published_epochs_to_rebar"] = _published(rows, EPOCHS_TO_REBAR)
-    if "planned" in training:  # of packed runs
-        packed = training.groupby(PROBLEM, as_index=False)
-        packed = packed.agg(planned=("planned", "max"), settings=("settings", "first"))
-        rows = rows.merge(packed, on=PROBLEM, how="left")
+    for name, which in (("planned", "max"), ("settings", "first")):
+        if name in training:  # of packed runs
+            packed = training.groupby(PROBLEM, as_index=False)[name].agg(which)
+            rows = rows.merge(packed, on=PROBLEM, how="left")
     whole = ["seeds", "steps", "bound_samples", "seeds_to_rebar"]  # also where some are empty
     rows[whole] = rows[whole].astype("Int64")
     return in_registry_order(rows, *PROBLEM)
