@@ -229,19 +229,20 @@ def test_several_samples_teach_the_decoder_by_their_mean(images, model_name, nam
 
 
 LEARNERS = [name for name in estimator_names() if REGISTRY[name].learns]
+BY_SQUARES = ("nvil", "muprop_baseline")
 
 
 @pytest.mark.parametrize("model_name", ["linear1", "linear2"])
 @pytest.mark.parametrize("name", LEARNERS)
 def test_surrogates_get_the_derivative_of_their_objective(images, name, model_name):
-    """Against central differences, in float64 and on captured noise: Σ mean g², or for NVIL the
-    squared error of its baseline."""
+    """Against central differences, in float64 and on captured noise: Σ mean g², or for those
+    with a baseline the squared error of c."""
     run = settings(name, model_name, seeds=range(1))
     _, estimator, surrogates, make = one_estimate(run, images, dtype=torch.float64)
 
     def objective():
         layers = make().layers
-        if name == "nvil":
+        if name in BY_SQUARES:
             return sum(layer.learning_signal.square().mean(1).sum().item() for layer in layers)
         return sum(layer.gradient.square().mean(1).sum().item() for layer in layers)
 

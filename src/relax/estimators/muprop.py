@@ -49,6 +49,12 @@ class TaylorExpansion(Surrogate):
             return cost.mean_field(mean)
         return differentiate(cost, mean)
 
+    def scaled(
+        self, value: Tensor, linear: Tensor, context: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """c(b), of f(θ) and f'(θ)·(b - θ), [replica, batch] each, and its linear term's scale."""
+        return self.scale * (value + linear), self.scale
+
 
 def taylor_estimate(
     surrogate: TaylorExpansion,
@@ -65,8 +71,9 @@ def taylor_estimate(
     mean = relaxation.mean(logits)
     value, slope = surrogate.expand(cost, mean)
     f = evaluate(cost, b)
-    signal = f.detach() - surrogate.scale * (value + (slope * (b - mean)).sum(-1))
-    expectation = relaxation.pull_back_mean(mean, surrogate.scale.unsqueeze(-1) * slope)
+    c, scale = surrogate.scaled(value, (slope * (b - mean)).sum(-1), context)
+    signal = f.detach() - c
+    expectation = relaxation.pull_back_mean(mean, scale.unsqueeze(-1) * slope)
     gradient = signal.unsqueeze(-1) * relaxation.score(logits, b) + expectation
     return Estimate(b, f, gradient, signal)
 

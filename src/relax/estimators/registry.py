@@ -216,6 +216,15 @@ REGISTRY = {
         evaluations=lambda samples, latents: 2 * samples,
         **SEVERAL,
     ),
+    "muprop_baseline": Entry(
+        "relax.estimators.muprop_baseline",
+        "MuProp with baseline",
+        ("scale", "hidden", "activation"),
+        learns=True,
+        of_z=False,
+        kinds=tuple(kind for kind in ANY if kind != "ordering"),
+        relaxed=True,
+    ),
 }
 
 

@@ -20,10 +20,11 @@ _COLOURS = ["#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#
 _COLOURS += ["#8C6D31", "#7F7F7F"]  # the last of the paper's own
 _COLOURS += ["#6600EE", "#442200", "#000088", "#CC0088", "#8888EE", "#006600", "#0000CC"]
 _COLOURS += ["#660044", "#88CC00", "#AA44EE", "#2244AA", "#CC0022", "#00CCAA", "#AACC66"]
-_COLOURS += ["#660000"]
+_COLOURS += ["#660000", "#00EEAA"]
 _DASHES = [(1, 1.2), (2.5, 1.2), (3, 1, 1, 1), (9, 2), (), (6, 1, 1, 1, 1, 1), (2, 1)]
 _DASHES += [(4, 1, 4, 1, 1, 1), (7, 1, 2, 1)]
-_SHIFT = 2  # places by which the next turn of dashes is shifted: none twice in a panel of figure 15
+# Which of them an estimator has: none twice in a panel of figure 15.
+_TURNS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 2, 3, 4, 5, 6, 7, 8, 0, 1, 4, 5, 6, 7, 8, 0, 2]
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">", "d", "*"]
 COST_COLOUR = "#555555"
 
@@ -35,8 +36,8 @@ def estimator_look(name):
     with other dashes.
     """
     place = list(REGISTRY).index(name)
-    dashes = _DASHES[(place + _SHIFT * (place // len(_DASHES))) % len(_DASHES)]
     colour = _COLOURS[place % len(_COLOURS)]
+    dashes = _DASHES[_TURNS[(place + place // len(_COLOURS)) % len(_TURNS)]]
     return {"color": colour, "dashes": dashes, "label": REGISTRY[name].label}
 
 
