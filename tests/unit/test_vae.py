@@ -97,16 +97,18 @@ def test_the_models_are_what_their_names_say(images):
     for name in MODELS:
         model = DiscreteVAE(name, images.mean, LATENTS, parameter_generators(range(1)))
         shapes[name] = [
-            [tuple(layer.weight.shape[1:]) for layer in encoder.layers]
-            for encoder in model.encoders
+            [tuple(layer.weight.shape[1:]) for layer in one.layers]
+            for one in [*model.encoders, *model.decoders]
         ]
         torch.testing.assert_close(
             torch.sigmoid(model.decoders[0].layers[-1].bias).flatten(), images.mean
         )
     wide, square = (PIXELS, LATENTS), (LATENTS, LATENTS)
-    assert shapes["linear1"] == [[wide]]
-    assert shapes["linear2"] == [[wide], [square]]
-    assert shapes["nonlinear"] == [[wide, square, square]]
+    back, image = (LATENTS, PIXELS), (PIXELS, PIXELS)
+    assert shapes["linear1"] == [[wide], [back]]
+    assert shapes["linear2"] == [[wide], [square], [back], [square]]
+    assert shapes["nonlinear"] == [[wide, square, square], [square, square, back]]
+    assert shapes["nonlinear_wide"] == [[wide, square, square], [back, image, image]]
 
 
 def relaxed_by_hand(model, x, logits, upper_noise):

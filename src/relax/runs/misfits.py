@@ -3,7 +3,7 @@
 from relax.estimators.registry import REGISTRY, calls, estimator_names, misfit
 
 # VAEs whose latents may be categorical: those of one stochastic layer.
-CATEGORICAL_MODELS = ("linear1", "nonlinear")
+CATEGORICAL_MODELS = ("linear1", "nonlinear", "nonlinear_wide")
 
 # What an estimator must be for to learn a graph: a bit for each edge, or an ordering beside bits.
 STRUCTURE_KINDS = {"edges": {"bernoulli"}, "ordering": {"ordering", "joint"}}

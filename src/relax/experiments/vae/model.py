@@ -2,7 +2,10 @@
 
     q(b_1|x) q(b_2|b_1) ...        p(x|b_1) p(b_1|b_2) ... p(b_L), the top layer's prior learned
 
-Each map is linear, or has two deterministic layers of tanh units. Latents enter a map as 2b - 1, in
+Each map is linear, or has two deterministic layers of tanh units, as many in each as there are
+latents. In `nonlinear_wide` they are as many as the map has outputs, so that the decoder's are as
+wide as the image: what the paper's authors' public code trains under the name of its nonlinear
+model (`duvenaud/relax`, binary_vae_multilayer_per_layer.py, `nonlinear_layer`). Latents enter a map as 2b - 1, in
 {-1, 1}, and images less the training mean. All parameters are stacked by replica.
 
 The cost is the negative single-sample ELBO in nats, with b_0 = x:
@@ -29,7 +32,7 @@ from relax.relaxations.bernoulli import BERNOULLI
 from relax.surrogates.closed_forms import Relaxed
 
 # Number of stochastic layers, and of deterministic layers in each map between them.
-MODELS = {"linear1": (1, 0), "linear2": (2, 0), "nonlinear": (1, 2)}
+MODELS = {"linear1": (1, 0), "linear2": (2, 0), "nonlinear": (1, 2), "nonlinear_wide": (1, 2)}
 CATEGORICAL_MODELS = [name for name, (stochastic, _) in MODELS.items() if stochastic == 1]
 
 
@@ -37,10 +40,10 @@ class DiscreteVAE(nn.Module):
     """One of `MODELS`.
 
     Args:
-        name: "linear1", "linear2" or "nonlinear".
+        name: "linear1", "linear2", "nonlinear" or "nonlinear_wide".
         pixel_mean: mean training image, [pixel], in [0, 1].
         latents: number of latents in a stochastic layer (of categorical variables, variables x
-            outcomes), and of units in a deterministic one.
+            outcomes), and of units in a deterministic one but for a wide one.
         generators: one random generator a replica.
         relaxation: what the latents are: `BERNOULLI`, or a `Categorical` in `CATEGORICAL_MODELS`.
 
@@ -57,15 +60,15 @@ class DiscreteVAE(nn.Module):
                 f"vae.models: '{name}' has no {relaxation.kind} latents; those that have: "
                 f"{', '.join(CATEGORICAL_MODELS)}"
             )
-        hidden = [latents] * self.deterministic
         widths = itertools.pairwise([len(pixel_mean), *[latents] * stochastic])
         pairs = list(widths)
 
         def maps(ends):
-            return nn.ModuleList(
-                StackedMLP([first, *hidden, last], generators, pixel_mean.dtype)
-                for first, last in ends
-            )
+            built = nn.ModuleList()
+            for first, last in ends:
+                hidden = [last if name == "nonlinear_wide" else latents] * self.deterministic
+                built.append(StackedMLP([first, *hidden, last], generators, pixel_mean.dtype))
+            return built
 
         self.register_buffer("pixel_mean", pixel_mean.clone())
         self.encoders = maps(pairs)  # encoders[l] takes layer l's value to the logits of the next
