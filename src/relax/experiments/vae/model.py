@@ -5,8 +5,8 @@
 Each map is linear, or has two deterministic layers of tanh units, as many in each as there are
 latents. In `nonlinear_wide` they are as many as the map has outputs, so that the decoder's are as
 wide as the image: what the paper's authors' public code trains under the name of its nonlinear
-model (`duvenaud/relax`, binary_vae_multilayer_per_layer.py, `nonlinear_layer`). Latents enter a map as 2b - 1, in
-{-1, 1}, and images less the training mean. All parameters are stacked by replica.
+model (`duvenaud/relax`, binary_vae_multilayer_per_layer.py, `nonlinear_layer`). Latents enter a map
+as 2b - 1, in {-1, 1}, and images less the training mean. All parameters are stacked by replica.
 
 The cost is the negative single-sample ELBO in nats, with b_0 = x:
 
