@@ -48,7 +48,7 @@ wildcard_constraints:
     estimator="|".join(REGISTRY),
     dataset="|".join(DATA_SETS),
     file="[^/]+",
-    model="[a-z0-9]+",
+    model="[a-z0-9_]+",
     task="|".join(config["rl"]["environments"]),
     first="[0-9]+",
     last="[0-9]+",
