@@ -26,6 +26,8 @@ def test_what_was_read_out_of_the_figures():
             assert curve.epoch.is_monotonic_increasing
             assert curve.train_elbo.diff().min() > -0.5
             assert curve.epoch.max() == 950
+    wide = published_curve("mnist", "nonlinear_wide", "rebar")
+    assert wide.equals(published_curve("mnist", "nonlinear", "rebar"))
     assert published_curve("omniglot", "linear1", "rebar") is None
     assert published_curve("mnist", "linear1", "concrete") is None
     assert published_at("mnist", "linear1", "rebar", 50) == -120.43

@@ -26,7 +26,7 @@ MISTAKES = [
     ("toy.relaxation.estimators: [muprop]", "'muprop' learns no function of z"),
     (
         "vae.models: [linear3]",
-        "vae.models[0]: must be one of linear1, linear2, nonlinear; got 'linear3'",
+        "vae.models[0]: must be one of linear1, linear2, nonlinear, nonlinear_wide; got 'linear3'",
     ),
     (
         "{vae.midtraining.tuning_steps: 3, vae.midtraining.measurements: 4}",

@@ -7,6 +7,8 @@ and RELAX for a model. Where a curve begins late, it was below the published axe
 import numpy as np
 import pandas as pd
 
+from relax.presentation.published import published_model
+
 # epoch:training ELBO in nats an image, by data set, model and estimator.
 _CURVES = {
     ("mnist", "linear1", "rebar"): """
@@ -72,9 +74,10 @@ _CURVES = {
 def published_curve(dataset, model, estimator):
     """The published curve, columns epoch and train_elbo (nats an image); None where there is none.
 
-    Only for runs on data and models of these names: of no others are there published curves.
+    Only for runs on data and models of these names, and on `nonlinear_wide`: of no others are there
+    published curves.
     """
-    text = _CURVES.get((dataset, model, estimator))
+    text = _CURVES.get((dataset, published_model(model, estimator), estimator))
     if text is None:
         return None
     pairs = [tuple(map(float, pair.split(":"))) for pair in text.split()]
