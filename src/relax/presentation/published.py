@@ -103,7 +103,8 @@ def published_model(model, estimator):
     """The published model that one of ours is to be compared with, of REBAR or RELAX.
 
     By the authors' public code their nonlinear decoder is as wide as the image, which the text does
-    not say; the other estimators' numbers are of other authors, whose decoder has the text's width.
+    not say. The other estimators' numbers look like those of Tucker et al. (2017), whose decoder,
+    by their public code, has the text's width.
     """
     wide = model == "nonlinear_wide" and estimator in ("rebar", "relax")
     return "nonlinear" if wide else model
