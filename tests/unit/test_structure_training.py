@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from torch.utils._python_dispatch import TorchDispatchMode
 from unit import test_structure
 from unit.test_structure import (
     settings,
@@ -125,25 +126,55 @@ def test_claims_are_judged_from_the_tables(tables):
     assert near["verdict"] == "reproduced"
 
 
-def seconds_a_step(seeds):
-    """Of the processor, the median of 60 steps."""
+def stepper(seeds):
+    """A function that takes one step of RLOO on the data, of so many seeds."""
     problem = load_problem("data", None, "log")
     run = Run(settings("rloo", range(seeds), {"data": ["edges"]}), problem, "edges")
     surrogate, noise = run.surrogate(), run.noise("noise")
     logits = run.parameters(run.latents.start(0.1)).detach()
-    spent = []
+    return lambda step: run.check(run.estimate(surrogate, logits, noise(step)), step)
+
+
+def seconds_a_step(seeds):
+    """Of the processor, the median of 60 steps."""
+    take, spent = stepper(seeds), []
     for step in range(60):
         started = time.process_time()
-        run.check(run.estimate(surrogate, logits, noise(step)), step)
+        take(step)
         spent.append(time.process_time() - started)
     return float(np.median(spent))
+
+
+class Counted(TorchDispatchMode):
+    """Counts torch's operations."""
+
+    calls = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.calls += 1
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_hundred_seeds_take_the_calls_of_one():
+    """They share each operation; the control: a step of one seed twice is twice as many."""
+    calls = []
+    for seeds, steps in ((1, 1), (100, 1), (1, 2)):
+        take = stepper(seeds)
+        take(0)  # what the first step alone has to make
+        with Counted() as counted:
+            for step in range(steps):
+                take(1 + step)
+        calls.append(counted.calls)
+    one, hundred, twice = calls
+    assert hundred == one > 0
+    assert twice == 2 * one
 
 
 def test_a_hundred_seeds_cost_a_few_times_one():
     """Six to fifteen times, by the machine, where the figure to reach is five.
 
-    One by one they cost a hundred times as much. The bound tells sharing a step from not sharing
-    it, on a busy machine too; docs/performance.md has the figure.
+    One by one they cost a hundred times as much. The bound tells the one from the other, on a busy
+    machine too; docs/performance.md has the figure.
     """
     assert min(seconds_a_step(100) / seconds_a_step(1) for _ in range(3)) < 30
 

@@ -129,7 +129,7 @@ def test_published_numbers_stand_beside_their_rows():
 def test_the_published_tables_are_whole():
     problems = {(d, m) for d in ("mnist", "omniglot") for m in ("linear1", "linear2", "nonlinear")}
     for table, names in (
-        (TRAIN_ELBO, {"concrete", "nvil", "muprop", "muprop_baseline", "rebar", "relax"}),
+        (TRAIN_ELBO, {"concrete", "nvil", "muprop", "rebar", "relax"}),
         (VALID_BOUND, {"rebar", "relax"}),
         (EPOCHS_TO_REBAR, {"rebar", "relax"}),
     ):
@@ -143,6 +143,7 @@ def test_the_authors_wide_decoder_stands_beside_their_own_estimators_alone():
     for name in ("concrete", "nvil", "muprop", "muprop_baseline", "reinforce"):
         assert math.isnan(published_of(TRAIN_ELBO, ("mnist", "nonlinear_wide", name)))
     assert published_of(TRAIN_ELBO, ("mnist", "nonlinear", "concrete")) == -102.2
+    assert published_of(TRAIN_ELBO, ("mnist", "nonlinear", "muprop_baseline")) == -101.1
 
 
 def test_vae_table_for_people(tmp_path):

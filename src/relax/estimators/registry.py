@@ -77,6 +77,8 @@ EVERYWHERE = ("toy", "vae", "rl")
 SECTIONS = (*EVERYWHERE, "bound")
 ANY = ("bernoulli", "categorical", "ordering", "joint", "gaussian")
 BITS = ("bernoulli",)
+# The mean of an ordering does not give its logits.
+OF_A_MEAN = tuple(kind for kind in ANY if kind != "ordering")
 # Of several samples: any number from two on, or whole pairs.
 SEVERAL: dict[str, Any] = {"reads": ("samples",), "samples": (2, 1), "formula": False}
 PAIRS: dict[str, Any] = {"reads": ("samples",), "samples": (2, 2), "formula": False}
@@ -130,8 +132,7 @@ REGISTRY = {
         ("scale",),
         learns=True,
         of_z=False,
-        # The mean of an ordering does not give its logits.
-        kinds=tuple(kind for kind in ANY if kind != "ordering"),
+        kinds=OF_A_MEAN,
         relaxed=True,
     ),
     "a2c": Entry(
@@ -222,7 +223,7 @@ REGISTRY = {
         ("scale", "hidden", "activation"),
         learns=True,
         of_z=False,
-        kinds=tuple(kind for kind in ANY if kind != "ordering"),
+        kinds=OF_A_MEAN,
         relaxed=True,
     ),
 }

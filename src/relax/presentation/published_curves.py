@@ -7,7 +7,7 @@ and RELAX for a model. Where a curve begins late, it was below the published axe
 import numpy as np
 import pandas as pd
 
-from relax.presentation.published import published_model
+from relax.presentation.published import published_as
 
 # epoch:training ELBO in nats an image, by data set, model and estimator.
 _CURVES = {
@@ -77,7 +77,7 @@ def published_curve(dataset, model, estimator):
     Only for runs on data and models of these names, and on `nonlinear_wide`: of no others are there
     published curves.
     """
-    text = _CURVES.get((dataset, published_model(model, estimator), estimator))
+    text = _CURVES.get((dataset, *published_as(model, estimator)))
     if text is None:
         return None
     pairs = [tuple(map(float, pair.split(":"))) for pair in text.split()]
