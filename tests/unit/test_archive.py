@@ -12,6 +12,7 @@ from matplotlib.text import Text
 from unit import made_up
 from unit.test_resume import Fragile, Killed
 from unit.test_vae import images, settings  # noqa: F401
+from workflow.project import ROOT
 
 from relax.errors import ConfigError, DataError
 from relax.experiments.archive import summary
@@ -253,7 +254,9 @@ def test_an_unfinished_run_is_packed_as_far_as_it_came(images, tmp_path):  # noq
     data = {split: getattr(images, split).numpy().astype(np.uint8) for split in SPLITS}
     (results / "data").mkdir()
     np.savez(results / "data" / "toy.npz", **data, shape=np.array(images.shape))
-    config = {"vae": CONFIG["vae"] | {"latents": own.latents, "bound_samples": own.bound_samples}}
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["vae"] |= CONFIG["vae"]
+    config["vae"] |= {"latents": own.latents, "bound_samples": own.bound_samples}
     (tmp_path / "project" / "config.yaml").write_text(yaml.safe_dump(config))
     (tmp_path / "mine.yaml").write_text("preset: mine\ndata: {mirror: /home/me/data}\n")
     with pytest.raises(DataError, match="name what the run was started with, --configfile"):

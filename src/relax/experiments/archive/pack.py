@@ -19,6 +19,7 @@ import yaml
 from relax.errors import DataError
 from relax.runs import provenance
 from relax.runs.archives import JOBS, POLICY_TABLES, PROVENANCE, SUMS, VAE_TABLES, check, seal
+from relax.runs.config import settle
 from relax.runs.environments import filled
 from relax.runs.jobs import EARLIER, SPENT
 from relax.runs.tables import read_tables, write_table
@@ -126,6 +127,7 @@ def _facts(results, configfiles):
         except (OSError, yaml.YAMLError) as error:
             raise DataError(f"{file} cannot be read: {error}") from None
         config = filled(config, changes)
+    settle(config)
     return {
         "code": provenance.code(root),
         "package": provenance.packages(),
@@ -142,23 +144,29 @@ def _vae_job(results, folder, config, bounds):
     job["planned"] = int(config["vae.steps"])
     if "training" in tables:
         return tables, job | _ended(results, folder, tables["training"].step.max(), job["planned"])
-    if not (folder / "unfinished").is_dir():
+    waiting = _waiting(folder)
+    if waiting is None:
         return {}, job
+    path, state = waiting
+    tables = _so_far(results, job, config, state, bounds)
+    job |= {"steps": state["step"], "finished": False}
+    return tables, job | _spent(path, state["spent"]) | _machine(results, folder)
+
+
+def _waiting(folder):
+    """Path and content of an unfinished job's newest state; None where there is none."""
+    if not (folder / "unfinished").is_dir():
+        return None
     from relax.runs.resume import waiting_runs  # loads torch, which finished runs do not need
 
     states = waiting_runs(folder / "unfinished")
-    if not states:
-        return {}, job
     if len(states) > 1:
         there = ", ".join(path.parent.name for path, _ in states)
         raise DataError(
             f"{folder / 'unfinished'} holds several runs ({there}), begun with different settings, "
             f"data or code: move those away that are not meant"
         )
-    ((path, state),) = states
-    tables = _so_far(results, job, config, state, bounds)
-    job |= {"steps": state["step"], "finished": False}
-    return tables, job | _spent(path, state["spent"]) | _machine(results, folder)
+    return states[0] if states else None
 
 
 def _so_far(results, job, config, state, bounds):
@@ -183,15 +191,33 @@ def _so_far(results, job, config, state, bounds):
 
 
 def _policy_job(results, folder, config):
-    """The same of one job of reinforcement learning; only those that have ended."""
-    _, task, estimator, rate, _, seeds = folder.relative_to(results).parts
+    """The same of one job of reinforcement learning; frames are its steps."""
+    _, task, estimator, rate, own_rate, seeds = folder.relative_to(results).parts
     files = {name: folder / f"{file}.csv" for name, file in POLICY_TABLES.items()}
     tables = {name: read_tables(str(path)) for name, path in files.items() if path.exists()}
     job = {"dataset": task, "model": ""} | _who(results, folder, estimator, rate, seeds)
-    if "policies" not in tables:
-        return {}, job
     job["planned"] = int(config[f"rl.environments.{task}.frames"])
-    return tables, job | _ended(results, folder, job["planned"], job["planned"])
+    if "policies" in tables:
+        return tables, job | _ended(results, folder, job["planned"], job["planned"])
+    waiting = _waiting(folder)
+    if waiting is None:
+        return {}, job
+    path, state = waiting
+    from relax.experiments.control.training import ControlSettings, table_so_far
+
+    first, _, last = job["seeds"].partition("-")
+    settings = ControlSettings(
+        task=task,
+        id=config[f"rl.environments.{task}.id"],
+        estimator=estimator,
+        learning_rate=job["learning_rate"],
+        surrogate_learning_rate=float(own_rate.removeprefix("c")),
+        seeds=range(int(first), int(last) + 1),
+        noise=config[f"rl.environments.{task}.noise"],
+    )
+    table, frames = table_so_far(settings, state)
+    job |= {"steps": min(frames, job["planned"]), "finished": False}
+    return {"policies": table}, job | _spent(path, state["spent"]) | _machine(results, folder)
 
 
 def _who(results, folder, estimator, rate, seeds):

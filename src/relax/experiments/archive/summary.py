@@ -37,14 +37,17 @@ def for_people(table):
     def text(column, digits=2):
         return ["" if pd.isna(value) else f"{value:,.{digits}f}" for value in table[column]]
 
+    def words(column):  # one of which every cell is empty is read as numbers
+        return table[column].astype(object).fillna("")
+
     return pd.DataFrame(
         {
             "run": table.run,
             "data set": table.dataset,
-            "model": table.model.fillna(""),
+            "model": words("model"),
             "estimator": [label(row.estimator) for row in rows],
             "rate": [f"{row.learning_rate:g}" for row in rows],
-            "other settings": table.settings.fillna(""),
+            "other settings": words("settings"),
             "in figures": table.drawn.map({True: "yes", False: "no"}),
             "seeds": table.seeds,
             "iterations": [
