@@ -10,16 +10,18 @@ import pytest
 import yaml
 from matplotlib.text import Text
 from unit import made_up
+from unit.test_published_curves import dotted
 from unit.test_resume import Fragile, Killed
 from unit.test_vae import images, settings  # noqa: F401
 from workflow.project import ROOT
 
 from relax.errors import ConfigError, DataError
-from relax.experiments.archive import summary
+from relax.experiments.archive import rates_summary, summary
 from relax.experiments.archive.__main__ import main
 from relax.experiments.archive.pack import COLUMNS, pack, write_packed
 from relax.experiments.archive.stack import read_packed, stack
 from relax.experiments.claims_figures import placed
+from relax.experiments.vae import published_summary
 from relax.experiments.vae import summary as vae_summary
 from relax.experiments.vae import training as vae_training
 from relax.experiments.vae.claims import better_elbo
@@ -338,3 +340,32 @@ def test_a_run_apart_has_a_heading_of_its_own_in_figure_0(tmp_path):
         "Discrete VAE: mnist (again), linear1",
     }
     assert len({words for _, words in headings}) == len(headings) / 2
+
+
+def test_what_is_no_vae_of_bits_has_no_published_numbers(tmp_path):
+    """Runs of categorical latents say so, and stand beside no number or curve that is of bits."""
+    kind = {"latent_kind": "categorical", "latents": 20, "outcomes": 10}
+    other = made(tmp_path / "many", config={"vae": CONFIG["vae"] | kind})
+    tables = stack([made(tmp_path / "bits"), other])
+    told = {"mnist": np.nan, "mnist (many)": "20 x 10"}
+    training = as_read(tables["training"])
+    assert training.groupby("dataset").latents.first().equals(pd.Series(told, name="latents"))
+    runs = as_read(summary.summarise(tables["jobs"]))
+    rates = as_read(rates_summary.summarise(tables["tried"].assign(epoch=50.0)))
+    whole = vae_summary.summarise(training, as_read(tables["best"]))
+    beside = published_summary.summarise(training)
+    for table, column in (
+        (runs, "published_train_elbo"),
+        (runs, "published_valid_bound"),
+        (whole, "published_train_elbo"),
+        (whole, "published_epochs_to_rebar"),
+    ):
+        there = table.groupby("dataset")[column].apply(lambda cells: cells.notna().all())
+        assert there.to_dict() == {"mnist": True, "mnist (many)": False}
+        assert table[column].notna().sum() == 2
+    own = rates[rates.run == "many"], rates[rates.run == "bits"]
+    assert [rows.published_train_elbo.notna().tolist() for rows in own] == [[False] * 2, [True] * 2]
+    assert set(beside.dataset) == {"mnist"}
+    long = training.assign(epoch=training.epoch * 100)
+    for kind, curves in (("mnist", 4), ("mnist (many)", 0)):  # of two, in two panels
+        assert len(dotted(fig3_vae_training(long[long.dataset == kind]))) == curves

@@ -17,6 +17,7 @@ if PACKED or "mnist" in VAE["datasets"]:
         params:
             code=table_sources("vae.published_summary"),
             summary="vae.published_summary",
+            joined=LATENTS_TOLD,
 
     TABLES_MADE += [rules.table_published.output]
 

@@ -9,6 +9,7 @@ from relax.data.datasets import data_sets, preparation
 from relax.estimators.registry import REGISTRY, estimator_names
 from relax.data.pins import pin_of
 from relax.runs.archives import files_of, find_packed, tables_of
+from relax.runs.environments import DRAWN
 from relax.runs.misfits import structure_latents
 from relax.runs.sources import code_of, versions
 

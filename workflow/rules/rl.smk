@@ -13,15 +13,14 @@ SOLVED = {
     task: float("nan" if (bar := RL["environments"][task]["solved"]) is None else bar)
     for task in RL["tasks"]
 }
-JOINED["policies"] = {"solved": ("task", SOLVED)}
+# Packed runs tell their own.
+JOINED |= {} if PACKED else {"policies": {"solved": ("task", SOLVED)}}
 
 
 policy_tables = task_tables("training", RL["tasks"])
 # Pictures can be drawn of this environment only.
 CARTPOLES = [
-    task
-    for task in RL["tasks"]
-    if RL["environments"][task]["id"].startswith("CartPole-")
+    task for task in RL["tasks"] if RL["environments"][task]["id"].startswith(DRAWN)
 ]
 
 

@@ -9,10 +9,13 @@ HALFWAY = min(CHECKPOINT_STEPS, key=lambda step: (abs(2 * step - VAE["steps"]), 
 TRAJECTORY = VAE["variance"]["trajectory"]
 HALFWAY_ESTIMATORS = ["rebar", "relax", "nvil", "reinforce", "muprop", "concrete"]
 
-# Of a categorical latent; None: latents are bits. Readers of the tables are told where they are not.
+# Of a categorical latent; None: latents are bits. Readers of the tables are told where they are not;
+# packed runs tell it themselves.
 OUTCOMES = VAE["outcomes"] if VAE["latent_kind"] == "categorical" else None
 TOLD = {model: f"{VAE['latents']} x {OUTCOMES}" for model in VAE["models"]}
-LATENTS_TOLD = {"training": {"latents": ("model", TOLD)}} if OUTCOMES else {}
+LATENTS_TOLD = (
+    {"training": {"latents": ("model", TOLD)}} if OUTCOMES and not PACKED else {}
+)
 JOINED |= LATENTS_TOLD
 
 # What every job depends on that takes a step of a VAE.

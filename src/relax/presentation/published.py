@@ -5,6 +5,8 @@ They are of the published models, data sets and environments; for others there a
 
 import math
 
+import pandas as pd
+
 NEVER = math.inf  # epochs of a run that does not get there
 
 
@@ -102,6 +104,14 @@ def published_as(model, estimator):
     if model == "nonlinear_wide" and estimator in ("rebar", "relax"):
         model = "nonlinear"
     return model, "muprop" if estimator == "muprop_baseline" else estimator
+
+
+def of_bits(rows):
+    """Whether each row's latents are bits, as those of all published numbers and curves of a VAE.
+
+    Of others the column `latents` says what they are.
+    """
+    return rows.latents.isna() if "latents" in rows else pd.Series(True, index=rows.index)
 
 
 def published_of(numbers, key):

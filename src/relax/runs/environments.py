@@ -2,6 +2,8 @@
 
 # Estimators that learn a value function V.
 VALUED = ("a2c", "lax")
+# Trained policies can be drawn of environments whose id begins so.
+DRAWN = "CartPole-"
 
 
 def filled(defaults, block):

@@ -17,6 +17,8 @@ PACKAGES = (
     *("torch", "numpy", "scipy", "pandas", "scikit-learn", "mlxtend", "matplotlib", "seaborn"),
     *("snakemake", "gymnasium", "jsonschema", "pyyaml", "requests", "tabulate", "tqdm"),
 )
+# YAML's null; the word would be read from a CSV as a missing value.
+NULL = "~"
 
 
 def provenance(config, results, made):
@@ -123,6 +125,5 @@ def leaves(block, path=()):
         if isinstance(value, dict) and value:
             yield from leaves(value, (*path, name))
         else:
-            # ~ is YAML's null; the word would be read from a CSV as a missing value.
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            yield ".".join(map(str, (*path, name))), "~" if value is None else text
+            yield ".".join(map(str, (*path, name))), NULL if value is None else text

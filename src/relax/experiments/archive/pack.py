@@ -20,7 +20,7 @@ from relax.errors import DataError
 from relax.runs import provenance
 from relax.runs.archives import JOBS, POLICY_TABLES, PROVENANCE, SUMS, VAE_TABLES, check, seal
 from relax.runs.config import settle
-from relax.runs.environments import filled
+from relax.runs.environments import DRAWN, filled
 from relax.runs.jobs import EARLIER, SPENT
 from relax.runs.tables import read_tables, write_table
 
@@ -194,6 +194,8 @@ def _policy_job(results, folder, config):
     """The same of one job of reinforcement learning; frames are its steps."""
     _, task, estimator, rate, own_rate, seeds = folder.relative_to(results).parts
     files = {name: folder / f"{file}.csv" for name, file in POLICY_TABLES.items()}
+    if not config[f"rl.environments.{task}.id"].startswith(DRAWN):
+        del files["shown"]
     tables = {name: read_tables(str(path)) for name, path in files.items() if path.exists()}
     job = {"dataset": task, "model": ""} | _who(results, folder, estimator, rate, seeds)
     job["planned"] = int(config[f"rl.environments.{task}.frames"])
@@ -203,7 +205,8 @@ def _policy_job(results, folder, config):
     if waiting is None:
         return {}, job
     path, state = waiting
-    from relax.experiments.control.training import ControlSettings, table_so_far
+    from relax.experiments.control.training import ControlSettings
+    from relax.experiments.control.unfinished import table_so_far
 
     first, _, last = job["seeds"].partition("-")
     settings = ControlSettings(

@@ -1,9 +1,10 @@
 """What each learning rate, and each setting that was tried, comes to at one and the same epoch."""
 
+import numpy as np
 import pandas as pd
 
 from relax.presentation.common import count, in_registry_order, label
-from relax.presentation.published import problem_of
+from relax.presentation.published import of_bits, problem_of
 from relax.presentation.published_curves import published_at
 
 KEYS = ["dataset", "model", "estimator", "learning_rate", "settings", "run"]
@@ -20,20 +21,24 @@ def summarise(tried):
     means over seeds, nats an image, with standard errors `_se`; published_train_elbo of the
     published curve at that epoch, whatever its rate was.
     """
-    tried = tried.assign(settings=tried.settings.fillna(""))
+    tried = tried.assign(settings=tried.settings.fillna(""), bits=of_bits(tried))
     parts = []
     for _, rows in tried[tried.train_elbo.notna()].groupby(["dataset", "model"]):
         last = rows.groupby([*KEYS, "seed"]).epoch.max().min()
         parts.append(rows[rows.epoch == last])
-    columns = {"seeds": ("seed", "nunique"), "epoch": ("epoch", "first"), "step": ("step", "first")}
+    columns = {"seeds": ("seed", "nunique")}
+    columns |= {name: (name, "first") for name in ("epoch", "step", "bits")}
     for name in ("train_elbo", "valid_elbo"):
         columns |= {name: (name, "mean"), f"{name}_se": (name, "sem")}
     chosen = pd.concat(parts) if parts else tried
     rows = chosen.groupby(KEYS, as_index=False).agg(**columns)
     rows["published_train_elbo"] = [
         published_at(problem_of(row.dataset), row.model, row.estimator, row.epoch)
+        if row.bits
+        else np.nan
         for row in rows.itertuples()
     ]
+    rows = rows.drop(columns="bits")
     return in_registry_order(
         rows, "dataset", "model", "estimator", "learning_rate", "settings", "run"
     )

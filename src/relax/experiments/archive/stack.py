@@ -17,6 +17,7 @@ import pandas as pd
 
 from relax.errors import DataError
 from relax.runs.archives import JOBS, PROVENANCE, VAE_TABLES, check, tables_of
+from relax.runs.provenance import NULL
 
 RUN_OF_VAE = ["dataset", "model", "estimator", "learning_rate", "seed"]
 RUN_OF_POLICY = ["task", "estimator", "learning_rate", "surrogate_learning_rate", "seed"]
@@ -68,6 +69,20 @@ class Packed(NamedTuple):
         }
 
     @property
+    def latents(self):
+        """What the VAE's latents are where they are no bits, as "200 x 10"; NaN where they are."""
+        kind, outcomes = (self.settings[key] for key in ("latent_kind", "outcomes"))
+        return f"{self.settings['latents']} x {outcomes}" if kind == "categorical" else np.nan
+
+    def solved(self, task):
+        """The mean reward above which the task counts as solved; NaN where none is set."""
+        key = f"rl.environments.{task}.solved"
+        said = self.facts.get(("config", key))
+        if said is None:
+            raise DataError(f"the provenance of the packed run '{self.name}' lacks {key}")
+        return np.nan if said == NULL else float(said)
+
+    @property
     def problems(self):
         """(data set, model) of each of the VAE's training tables."""
         if "training" not in self.tables:
@@ -100,13 +115,16 @@ def stack(folders, tried=()):
 
     Returns:
         The tables of the runs by name, `training` with the columns `run`, `planned`, how many steps
-        each was to have, and `settings`, in what a run's settings differ from those of the first
-        one of its data set and model; `tried`: training rows of all these runs; `jobs`: of all
-        these runs, one row a job with `run`, `settings`, its scores (`_scores`), and `drawn`,
-        whether it is one of the runs that figures show.
+        each was to have, `settings`, in what a run's settings differ from those of the first one of
+        its data set and model, and `latents`, what they are where they are no bits; `policies` with
+        the column `solved`, the reward above which the run's task counts as solved; `tried`:
+        training rows of all these runs; `jobs`: of all these runs, one row a job with `run`,
+        `settings`, `latents`, its scores (`_scores`), and `drawn`, whether it is one of the runs
+        that figures show.
 
     Raises:
-        DataError: as `read_packed`; or a policy's run is in two packed runs.
+        DataError: as `read_packed`; a policy's run is in two packed runs, or the provenance of its
+            packed run does not say when its task counts as solved.
     """
     usual = {}  # of each data set and model, the settings of the first run
     runs = [_described(read_packed(folder), usual, True) for folder in folders]
@@ -149,7 +167,8 @@ def _described(run, usual, drawn):
 
     def settings(rows):
         pairs = zip(rows.dataset, rows.model, strict=True)
-        return rows.assign(run=run.name, settings=[differs.get(pair, "") for pair in pairs])
+        own = {"run": run.name, "settings": [differs.get(pair, "") for pair in pairs]}
+        return rows.assign(**own, latents=run.latents)
 
     jobs = settings(run.jobs).assign(drawn=drawn)
     tables = dict(run.tables)
@@ -158,6 +177,10 @@ def _described(run, usual, drawn):
         for job in jobs.itertuples():
             training.loc[_own(training, job), "planned"] = job.planned
         tables["training"] = training
+    if "policies" in tables:
+        task = tables["policies"].task
+        bars = {name: run.solved(name) for name in task.unique()}
+        tables["policies"] = tables["policies"].assign(solved=task.map(bars))
     return run._replace(tables=tables, jobs=jobs.assign(**_scores(jobs, run.tables)))
 
 

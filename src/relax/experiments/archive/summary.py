@@ -3,7 +3,7 @@
 import pandas as pd
 
 from relax.presentation.common import in_registry_order, label
-from relax.presentation.published import TRAIN_ELBO, VALID_BOUND, published_of
+from relax.presentation.published import TRAIN_ELBO, VALID_BOUND, of_bits, published_of
 
 KEYS = ["dataset", "model", "estimator", "learning_rate"]
 
@@ -23,10 +23,15 @@ def summarise(jobs):
     """
     rows = jobs.copy()
     problems = list(zip(rows.dataset, rows.model, rows.estimator, strict=True))
-    rows["published_train_elbo"] = [published_of(TRAIN_ELBO, problem) for problem in problems]
-    rows["published_valid_bound"] = [published_of(VALID_BOUND, problem) for problem in problems]
+    for column, numbers in (
+        ("published_train_elbo", TRAIN_ELBO),
+        ("published_valid_bound", VALID_BOUND),
+    ):
+        found = pd.Series([published_of(numbers, each) for each in problems], index=rows.index)
+        rows[column] = found.where(of_bits(rows))
     first = ["run", *KEYS, "settings", "drawn", "seeds", "steps", "planned", "finished"]
-    rows = rows[[*first, *(name for name in rows if name not in {*first, "job", "machine"})]]
+    others = {*first, "job", "machine", "latents"}
+    rows = rows[[*first, *(name for name in rows if name not in others)]]
     return in_registry_order(rows, "dataset", "model", "run", "estimator", "learning_rate", "seeds")
 
 

@@ -58,10 +58,12 @@ def fewer_episodes(tables):
     who was still at risk, so a run that never ends counts the same wherever it is cut off; a t
     interval over times cut off at a limit does not do that, since the limit hides their spread. The
     row shows the difference of the restricted means with its t interval, and its scale the p-value.
+    A task that has no threshold cannot be solved: nothing is tested.
     """
     for name, ours, runs in _problems(tables):
         finding = None
-        if runs is not None and RIVAL in set(runs.estimator):
+        solvable = runs is not None and runs.solved.notna().all()
+        if solvable and RIVAL in set(runs.estimator):
             runs, gone = _selected(runs, ours)
             at = None if runs is None else followed_alike(solved_at(runs))
             gap = None if runs is None else paired_interval(at, "time", ours, RIVAL)

@@ -6,6 +6,7 @@ from matplotlib.patches import Rectangle
 from relax.experiments.control.summary import frames_of, left_out, select_rates
 from relax.presentation.common import count, log_variance
 from relax.presentation.style import draw_band, estimator_look, finish, new_figure, ordered
+from relax.runs.environments import DRAWN
 
 BINS = 50  # of the frames, within which a seed's episodes are averaged
 SNAPSHOTS = 9
@@ -27,11 +28,15 @@ def _rewards(runs):
 
 
 def _variances(runs):
-    """Log-variance against frames: where every seed was measured, at their mean of frames then."""
+    """Log-variance against frames: where every seed was measured, at their mean of frames then.
+
+    As of the rewards, what comes after the least frames that any run has is left out.
+    """
+    budget = runs.groupby(["estimator", "seed"]).frame.max().min()
     runs = runs[runs.gradient_variance.notna()]
     runs = runs.assign(value=log_variance(runs.gradient_variance))
     at = runs.groupby(["estimator", "update"]).agg(x=("frame", "mean"), seeds=("seed", "count"))
-    at = at[at.seeds == runs.seed.nunique()]
+    at = at[(at.seeds == runs.seed.nunique()) & (at.x <= budget)]
     return runs.merge(at, on=["estimator", "update"])
 
 
@@ -90,6 +95,8 @@ def fig13_cartpole(policies, shown):
         policies: rows of `results/rl/**/training.csv` of the CartPole tasks; choose the rates.
         shown: rows of `results/rl/**/shown.csv` of the same runs.
     """
+    # Packed runs may be of other tasks too.
+    policies, shown = (t[t.environment.str.startswith(DRAWN)] for t in (policies, shown))
     keys = ["task", "estimator", "learning_rate", "surrogate_learning_rate"]
     chosen = select_rates(policies)[keys].drop_duplicates()
     shown = shown.merge(chosen, on=keys)

@@ -24,11 +24,6 @@ class History:
         pairs = zip(self.frames, self.diverged, strict=True)
         return [frames < self.settings.frames and at == NEVER for frames, at in pairs]
 
-    def reached(self):
-        """How many frames every seed has lived, but those that diverged."""
-        pairs = zip(self.frames, self.diverged, strict=True)
-        return min([frames for frames, at in pairs if at == NEVER] or self.frames)
-
     def count(self, ended, variance, policy, diverged):
         """After an update: each seed's ended episodes, and the variance measured before it.
 

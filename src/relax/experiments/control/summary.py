@@ -12,6 +12,8 @@ from relax.presentation.published import EPISODES_TO_SOLVE
 WINDOW = 100  # episodes: a task is solved where their mean reward is above its threshold
 RATES = ["learning_rate", "surrogate_learning_rate"]
 RUN = ["environment", "task", "estimator"]
+SOLVING = ["solved_seeds", "episodes_to_solve", "episodes_to_solve_se"]
+SOLVING += ["frames_to_solve", "frames_to_solve_se"]
 
 
 def select_rates(training):
@@ -104,8 +106,9 @@ def summarise(policies):
 
     Args:
         policies: rows of `results/rl/**/training.csv`, with the column `solved`, the mean reward
-            of 100 episodes above which the task counts as solved; of each estimator the pair of
-            learning rates with the most reward counts.
+            of 100 episodes above which the task counts as solved (NaN: nothing is to be solved, and
+            what is said of solving it is empty); of each estimator the pair of learning rates with
+            the most reward counts.
 
     Columns: environment, task, estimator, learning_rate, surrogate_learning_rate, noise, seeds,
     frames (that each seed trained for, at least), episodes (mean); solved_seeds: how many seeds
@@ -151,6 +154,9 @@ def summarise(policies):
     rows = rows.merge(
         log.agg(log_variance=("log", "mean"), log_variance_se=("log", "sem")), on=RUN, how="left"
     )
+    bars = training.groupby(RUN).solved.first()
+    nothing_to_solve = rows.set_index(RUN).index.isin(bars[bars.isna()].index)
+    rows.loc[nothing_to_solve, SOLVING] = np.nan
     pairs = [published(row.environment, row.estimator) for row in rows.itertuples()]
     rows["published_episodes_to_solve"] = [mean for mean, _ in pairs]
     rows["published_se"] = [error for _, error in pairs]

@@ -296,14 +296,3 @@ def train(settings, policy_path=None, log=None, unfinished=None):
                 log,
             )
     return labelled(history.table(), **settings.labels), labelled(show(trainer), **settings.labels)
-
-
-def table_so_far(settings, state):
-    """The table `training` of a run that has not ended, from a state that it has saved.
-
-    Returns:
-        The table; and how many frames every seed has lived, but those that diverged.
-    """
-    history = History(settings)
-    history.load(state["history"])
-    return labelled(history.table(), **settings.labels), history.reached()

@@ -13,7 +13,7 @@ from relax.experiments.vae.selection import (
     select_learning_rate,
 )
 from relax.presentation.common import count, log_variance, own_settings
-from relax.presentation.published import problem_of
+from relax.presentation.published import of_bits, problem_of
 from relax.presentation.published_curves import published_at, published_curve
 from relax.presentation.style import draw_band, estimator_look, finish, new_figure, ordered
 
@@ -197,9 +197,7 @@ def fig3_vae_training(training):
 def _published(runs):
     """{estimator: its published curve, as far as these runs came}, where there are any."""
     curves = {}
-    if "latents" in runs:  # they are of bits
-        return curves
-    for name in ordered(runs.estimator):
+    for name in ordered(runs[of_bits(runs)].estimator):
         problem = (problem_of(runs.dataset.iloc[0]), runs.model.iloc[0])
         curve = published_curve(*problem, name)
         # Two points of it at least: between two that are read, a young run's curve is no line.

@@ -10,7 +10,7 @@ from relax.experiments.vae.selection import (
     select_learning_rate,
 )
 from relax.presentation.common import count, in_registry_order, label
-from relax.presentation.published import EPOCHS_TO_REBAR, NEVER, problem_of, published_of
+from relax.presentation.published import EPOCHS_TO_REBAR, NEVER, of_bits, problem_of, published_of
 from relax.presentation.published_curves import published_at, published_curve
 
 EPOCHS = (50, 100, 200, 500, 900)
@@ -18,7 +18,8 @@ PROBLEM = RUN_KEYS[:-1]
 
 
 def summarise(training):
-    """Training ELBOs, nats an image, of REBAR and RELAX on MNIST, where there are published curves.
+    """Training ELBOs, nats an image, of REBAR and RELAX on MNIST, where there are published curves
+    (of models whose latents are bits).
 
     Args:
         training: rows of `results/vae/**/training.csv`; of each estimator the learning rate with
@@ -36,7 +37,7 @@ def summarise(training):
         published_curve(problem_of(d), m, e) is not None
         for d, m, e in zip(*(training[key] for key in PROBLEM), strict=True)
     ]
-    runs = training[there]
+    runs = training[of_bits(training) & np.array(there)]
     epochs = epochs_to_rebar(ended(training)).groupby(PROBLEM).epochs.agg(["mean", "count"])
     rows = []
     for key, own in runs.groupby([*RUN_KEYS, "noise"]):

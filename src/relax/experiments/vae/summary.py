@@ -15,6 +15,7 @@ from relax.presentation.published import (
     NEVER,
     TRAIN_ELBO,
     VALID_BOUND,
+    of_bits,
     published_of,
 )
 
@@ -92,9 +93,9 @@ def summarise(training, best):
 
 
 def _published(rows, numbers):
-    numbers = {} if "latents" in rows else numbers  # they are of bits
     problems = zip(*(rows[key] for key in PROBLEM), strict=True)
-    return [published_of(numbers, problem) for problem in problems]
+    published = [published_of(numbers, problem) for problem in problems]
+    return pd.Series(published, index=rows.index).where(of_bits(rows))
 
 
 def for_people(table):
