@@ -23,6 +23,7 @@ from relax.numerics.optimizers import RMSProp, adam
 from relax.numerics.replicas import parameter_generators
 from relax.runs.checkpoints import save_checkpoint
 from relax.runs.jobs import say
+from relax.runs.memory import give_back_freed_memory
 from relax.runs.progress import Progress
 from relax.runs.resume import stoppable
 from relax.runs.tables import labelled
@@ -34,6 +35,7 @@ OPTIMIZERS = {
     "rmsprop": lambda parameters, rate: RMSProp(parameters, rate, epsilon=1e-5),
     "adam": lambda parameters, rate: adam([(parameters, rate)]),
 }
+TRIM_EVERY = 100  # updates
 
 
 @dataclass(frozen=True)
@@ -274,6 +276,8 @@ def train(settings, policy_path=None, log=None, unfinished=None):
             frames, ended = trainer.live(history)
             trainer.update(frames, step + 1)
             history.count(ended, variance, trainer.policy, trainer.divergence.step.tolist())
+            if step % TRIM_EVERY == 0:
+                give_back_freed_memory()
             stop = asked_to_stop()  # once: a signal after this is for the next update
             if unfinished and (unfinished.due() or stop):
                 states = {"trainer": trainer.state(), "history": history.state()}
