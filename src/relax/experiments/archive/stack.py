@@ -70,9 +70,11 @@ class Packed(NamedTuple):
 
     @property
     def latents(self):
-        """What the VAE's latents are where they are no bits, as "200 x 10"; NaN where they are."""
+        """{} where the VAE's latents are bits; else {"latents": what they are, as "200 x 10"}."""
         kind, outcomes = (self.settings[key] for key in ("latent_kind", "outcomes"))
-        return f"{self.settings['latents']} x {outcomes}" if kind == "categorical" else np.nan
+        if kind != "categorical":
+            return {}
+        return {"latents": f"{self.settings['latents']} x {outcomes}"}
 
     def solved(self, task):
         """The mean reward above which the task counts as solved; NaN where none is set."""
@@ -116,7 +118,7 @@ def stack(folders, tried=()):
     Returns:
         The tables of the runs by name, `training` with the columns `run`, `planned`, how many steps
         each was to have, `settings`, in what a run's settings differ from those of the first one of
-        its data set and model, and `latents`, what they are where they are no bits; `policies` with
+        its data set and model, and where any are no bits `latents`, what those are; `policies` with
         the column `solved`, the reward above which the run's task counts as solved; `tried`:
         training rows of all these runs; `jobs`: of all these runs, one row a job with `run`,
         `settings`, `latents`, its scores (`_scores`), and `drawn`, whether it is one of the runs
@@ -168,7 +170,7 @@ def _described(run, usual, drawn):
     def settings(rows):
         pairs = zip(rows.dataset, rows.model, strict=True)
         own = {"run": run.name, "settings": [differs.get(pair, "") for pair in pairs]}
-        return rows.assign(**own, latents=run.latents)
+        return rows.assign(**own, **run.latents)
 
     jobs = settings(run.jobs).assign(drawn=drawn)
     tables = dict(run.tables)
