@@ -174,9 +174,7 @@ def _so_far(results, job, config, state, bounds):
     from relax.experiments.vae.trainer import VAESettings
     from relax.experiments.vae.unfinished import tables_so_far
 
-    first, _, last = job["seeds"].partition("-")
-    seeds = range(int(first), int(last) + 1)
-    who = (job["dataset"], job["model"], job["estimator"], job["learning_rate"], seeds)
+    who = (job["dataset"], job["model"], job["estimator"], job["learning_rate"], _seeds(job))
     categorical = config.get("vae.latent_kind") == "categorical"
     settings = replace(
         VAESettings(*who),
@@ -208,14 +206,13 @@ def _policy_job(results, folder, config):
     from relax.experiments.control.training import ControlSettings
     from relax.experiments.control.unfinished import table_so_far
 
-    first, _, last = job["seeds"].partition("-")
     settings = ControlSettings(
         task=task,
         id=config[f"rl.environments.{task}.id"],
         estimator=estimator,
         learning_rate=job["learning_rate"],
         surrogate_learning_rate=float(own_rate.removeprefix("c")),
-        seeds=range(int(first), int(last) + 1),
+        seeds=_seeds(job),
         noise=config[f"rl.environments.{task}.noise"],
     )
     table, frames = table_so_far(settings, state)
@@ -230,6 +227,11 @@ def _who(results, folder, estimator, rate, seeds):
         "learning_rate": float(rate.removeprefix("lr")),
         "seeds": seeds.removeprefix("seeds"),
     }
+
+
+def _seeds(job):
+    first, _, last = job["seeds"].partition("-")
+    return range(int(first), int(last) + 1)
 
 
 def _ended(results, folder, steps, planned):
