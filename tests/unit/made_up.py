@@ -1,7 +1,12 @@
 """Made-up tables of the toys and the discrete VAE, small enough to check by hand."""
 
+import io
+
 import numpy as np
 import pandas as pd
+
+from relax.experiments.archive.pack import COLUMNS, write_packed
+from relax.runs.provenance import leaves, tidy
 
 RUN = ["dataset", "model", "estimator", "learning_rate", "noise", "direct_gradient", "seed"]
 
@@ -137,3 +142,30 @@ def categorical(variances, outcomes=8, seeds=3):
     ]
     columns = "estimator outcomes noise seed step best_probability loss gradient_variance"
     return pd.DataFrame(rows, columns=columns.split())
+
+
+CONFIG = {
+    "vae": {"steps": 40, "latents": 6, "noise": "coupled", "direct_gradient": True}
+    | {"bound_samples": 3, "seeds": 2}
+}
+ELBOS = {("rebar", 0): [-30.0, -20.123456789, -19.0], ("relax", 0): [-31.0, -19.5, 0.1 + 0.2]}
+
+
+def packed(folder, runs=ELBOS, config=CONFIG, planned=30, dataset="mnist", **more):
+    """A packed run of `training`; returns its folder."""
+    rows = training(runs, dataset)
+    tables = {"training": rows, "best": best(rows)} | more
+    jobs = [
+        {"dataset": dataset, "model": "linear1", "estimator": name, "learning_rate": 0.001}
+        | {"seeds": f"{seed}-{seed}", "steps": 10 * len(elbos), "planned": planned}
+        | {"finished": 10 * len(elbos) >= planned, "job": f"vae/{name}/{seed}"}
+        for (name, seed), elbos in runs.items()
+    ]
+    facts = tidy({"code": {"commit": "0" * 40}, "config": dict(leaves(config))})
+    write_packed(folder, tables, pd.DataFrame(jobs, columns=COLUMNS), facts)
+    return folder
+
+
+def as_read(table):
+    """The table as it comes back from a file."""
+    return pd.read_csv(io.StringIO(table.to_csv(index=False)))

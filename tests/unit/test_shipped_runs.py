@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import yaml
-from unit.test_archive import as_read
+from unit.made_up import as_read
 from workflow.project import ROOT
 
 from relax.experiments.archive import rates_summary, summary
