@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
+from workflow.project import ROOT
 
 from relax.data.images import Images
 from relax.errors import ConfigError
-from relax.estimators.registry import REGISTRY
+from relax.estimators.registry import REGISTRY, estimator_names
 from relax.exact.enumeration import enumerate_expectation, enumerate_gradient
 from relax.experiments.benchmark.claims import CLAIMS
 from relax.experiments.benchmark.figures import (
@@ -46,6 +48,15 @@ def toy_settings(problem, estimators, **changes):
     shape = {"latents": problem.latents, "relaxation": problem.relaxation}
     spec = SurrogateSpec(hidden=(3,), **shape)
     return ToySettings(problem=problem, estimators=estimators, spec=spec, **values | changes)
+
+
+def test_the_default_benchmark_has_every_estimator_of_a_cost():
+    """All of the registry but the exact gradient, which the others are measured against."""
+    listed = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["benchmark"]
+    there = {name for section in ("toy", "vae") for name in estimator_names(section=section)}
+    assert set(listed["estimators"]) == there - {"exact"}
+    assert set(listed["training"]) == there - {"exact", "local_expectation"}
+    assert set(listed["bound"]) == set(estimator_names(section="bound"))
 
 
 def test_each_takes_the_numbers_of_samples_that_it_can():
