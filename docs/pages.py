@@ -53,6 +53,7 @@ SUMMARIES = {
     "midtraining": "vae.midtraining_summary",
     "gradients": "vae.gradient_summary",
     "rl": "control.summary",
+    "rl_rates": "control.rates_summary",
     "published": "vae.published_summary",
     "runs": "archive.summary",
     "learning_rates": "archive.rates_summary",

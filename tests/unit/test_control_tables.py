@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relax.experiments.control import claims
+from relax.experiments.control import claims, rates_summary
 from relax.experiments.control.figures import fig11_rl, fig13_cartpole
 from relax.experiments.control.summary import (
     followed_alike,
@@ -101,6 +101,23 @@ def verdict(rows, claim):
 
 
 FIVE = {"relax": (20, 30, 25, 22, 28), "a2c": (90, 80, 100, 85, 95)}
+
+
+def test_each_pair_of_rates_stands_by_itself():
+    """With the horizon of its own runs; where all diverged, with how many did."""
+    short = run("relax", 0, 20, rate=0.02, episodes=150)
+    lost = [run(name, 0, None, rate=0.03).assign(diverged_update=7) for name in ("a2c", "relax")]
+    rates = pd.concat([table().assign(diverged_update=np.nan), short, *lost])
+    summary = rates_summary.summarise(rates)
+    assert list(summary.learning_rate) == [0.01, 0.01, 0.02, 0.03, 0.03]
+    assert list(summary.estimator) == ["relax", "a2c", "relax", "relax", "a2c"]
+    assert list(summary.horizon.fillna(0)) == [300, 300, 150, 0, 0]
+    assert list(summary.diverged) == [0, 0, 0, 1, 1]
+    alone = summarise(table())
+    pd.testing.assert_frame_equal(summary[alone.columns].iloc[:2], alone, check_dtype=False)
+    shown = rates_summary.for_people(summary)
+    assert list(shown.rates) == ["0.01, 0.1"] * 2 + ["0.02, 0.1"] + ["0.03, 0.1"] * 2
+    assert list(shown.scale)[-1] == "1 of 1 run diverged"
 
 
 def test_claims_hold_where_they_should():

@@ -30,7 +30,7 @@ def test_a_user_packs_a_run_and_adds_it(built_copy, tmp_path):
     config = write_config(tmp_path, {"archive.runs": ["packed/mine"], "preset": "again"})
     planned = built_copy.planned(config=config)
     figures = [f"figure_{number}" for number in (4, 5, 11, 12, 13)]
-    tables = ["table_gradients", "table_midtraining", "table_rl", "table_vae"]
+    tables = ["table_gradients", "table_midtraining", "table_rl", "table_rl_rates", "table_vae"]
     assert planned == sorted([*ALWAYS, *TRAINING, *figures, *tables])
     run = built_copy.snakemake("table_vae", "table_rl", "--cores", "1", config=config)
     assert run.returncode == 0, run.stdout

@@ -135,6 +135,18 @@ def test_learning_rates_share_jobs(tmp_path):
     assert project.planned("figure_4", "table_vae", config=config) == []
 
 
+def test_several_rates_of_policies_have_a_table_of_their_own(tmp_path):
+    """Beside the one of the best pair, which is all that there is to tell of a single one."""
+    project = Project.fresh(tmp_path / "project")
+    single = project.snakemake("table_rl_rates", "--dry-run")
+    assert single.returncode != 0
+    assert "table_rl_rates" in single.stdout
+    config = write_config(tmp_path, {"rl.environments.cartpole.learning_rates": [0.003, 0.01]})
+    planned = project.planned("table_rl_rates", config=config)
+    assert planned.count("train_policy a2c") == 2
+    assert "table_rl_rates" in planned
+
+
 def test_the_share_of_training_is_added_up(tmp_path):
     """benchmarks/pipeline.py: seconds of the work alone, out of those of the whole run."""
     project, script = Project.fresh(tmp_path / "project"), ROOT / "benchmarks" / "pipeline.py"

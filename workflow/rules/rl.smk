@@ -18,6 +18,12 @@ JOINED |= {} if PACKED else {"policies": {"solved": ("task", SOLVED)}}
 
 
 policy_tables = task_tables("training", RL["tasks"])
+# Whether there is more to tell of rates than the best pair, which the other tables show.
+SEVERAL_RATES = PACKED or any(
+    len(RL["environments"][task][key]) > 1
+    for task in RL["tasks"]
+    for key in ("learning_rates", "surrogate_learning_rates")
+)
 # Pictures can be drawn of this environment only.
 CARTPOLES = [
     task for task in RL["tasks"] if RL["environments"][task]["id"].startswith(DRAWN)
@@ -93,6 +99,26 @@ FIGURES_MADE += [rules.figure_11.output]
 TABLES_MADE += [rules.table_rl.output]
 RESULTS_MADE += [policy_tables]
 CLAIMS["control"] = {"policies": policy_tables}
+
+
+if SEVERAL_RATES:
+
+    use rule table_toy as table_rl_rates with:
+        input:
+            policies=policy_tables,
+        output:
+            **table_outputs("rl_rates", "Reinforcement learning", "learning rates"),
+        log:
+            f"{LOGS}/tables/rl_rates.log",
+        benchmark:
+            f"{BENCHMARKS}/tables/rl_rates.tsv"
+        localrule: True
+        params:
+            code=table_sources("control.rates_summary"),
+            summary="control.rates_summary",
+            joined=JOINED,
+
+    TABLES_MADE += [rules.table_rl_rates.output]
 
 
 if CARTPOLES:

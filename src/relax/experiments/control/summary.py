@@ -192,7 +192,9 @@ def for_people(table):
             "environment": table.environment,
             "estimator": [label(row.estimator) for row in rows],
             "rates": [
-                "" if pd.isna(r.seeds) else f"{r.learning_rate:g}, {r.surrogate_learning_rate:g}"
+                f"{r.learning_rate:g}, {r.surrogate_learning_rate:g}"
+                if pd.notna(r.learning_rate)
+                else ""
                 for r in rows
             ],
             "solved": [
