@@ -14,7 +14,6 @@ from workflow.project import ROOT
 
 from relax.errors import DataError, Interrupted
 from relax.experiments.archive import summary
-from relax.experiments.archive.__main__ import main
 from relax.experiments.archive.pack import COLUMNS, pack, write_packed
 from relax.experiments.archive.stack import read_packed, stack
 from relax.experiments.control import summary as control_summary
@@ -78,9 +77,6 @@ def test_policies_are_packed_whole_and_as_far_as_they_came(project, monkeypatch)
     so_far = whole[whole["update"] <= 6]
     assert 0 < len(so_far) < len(whole)
     assert rows == {"policies": len(training) + len(so_far), "shown": len(shown)}
-    command = ["pack", str(project / "results" / "mine"), str(project / "small"), "--no-pictures"]
-    assert main([*command, "--configfile", str(project / "mine.yaml")]) == 0
-    assert list(read_packed(project / "small").tables) == ["policies"]
     both = pd.concat([training, so_far], ignore_index=True)
     again = pd.read_csv(io.StringIO(both.to_csv(index=False)))
     pd.testing.assert_frame_equal(packed.tables["policies"], again, check_exact=True)

@@ -27,17 +27,12 @@ def main(words=None):
     one.add_argument(
         "--no-bounds", action="store_true", help="do not score the models of unfinished runs"
     )
-    one.add_argument(
-        "--no-pictures",
-        action="store_true",
-        help="leave out the tables that figures 12 and 13 are drawn from",
-    )
     two = actions.add_parser("check", help="whether packed runs are whole, and what they hold")
     two.add_argument("folders", nargs="+")
     chosen = parser.parse_args(words)
     try:
         if chosen.action == "pack":
-            how = (chosen.configfile, chosen.note, not chosen.no_bounds, not chosen.no_pictures)
+            how = (chosen.configfile, chosen.note, not chosen.no_bounds)
             jobs, rows = pack(chosen.results, chosen.folder, *how)
             for job in jobs.itertuples():
                 end = "finished" if job.finished else f"of {job.planned:,}: as far as it came"

@@ -26,7 +26,6 @@ from relax.runs.tables import read_tables, write_table
 
 VAE_JOB = "vae/*/*/*/lr*/seeds*"
 POLICY_JOB = "rl/*/*/lr*/c*/seeds*"
-PICTURES = ("pictures", "shown")  # tables of figures 12 and 13
 # Of the configuration, what is of a machine alone: no result depends on it.
 OF_THE_MACHINE = ("data.mirror", "device")
 NUMBER = r"([0-9.]+|nan)"
@@ -34,7 +33,7 @@ COLUMNS = ["job", "dataset", "model", "estimator", "learning_rate", "seeds", "st
 COLUMNS += ["finished", "processor_seconds", "wall_seconds", "interruptions", "machine"]
 
 
-def pack(results, target, configfiles=(), note=None, bounds=True, pictures=True):
+def pack(results, target, configfiles=(), note=None, bounds=True):
     """Pack the VAE's and the policies' runs of a folder of results into the folder `target`.
 
     A packed run that is there already is replaced. Every row is kept.
@@ -46,7 +45,6 @@ def pack(results, target, configfiles=(), note=None, bounds=True, pictures=True)
         note: a sentence for people, kept with the provenance.
         bounds: whether to score the best model so far of a run that has not ended (minutes at the
             paper's scale; needs its prepared data set).
-        pictures: whether to pack what pictures are drawn from (`PICTURES`), of many runs the most.
 
     Returns:
         The table of jobs, and of each table how many rows it has.
@@ -66,8 +64,6 @@ def pack(results, target, configfiles=(), note=None, bounds=True, pictures=True)
     for folder in sorted(results.glob(POLICY_JOB)):
         found, job = _policy_job(results, folder, config)
         _add(tables, jobs, found, job)
-    if not pictures:
-        tables = {name: parts for name, parts in tables.items() if name not in PICTURES}
     if not jobs:
         raise DataError(
             f"{results} has no table and no readable state of a VAE's or a policy's run: is it the "
