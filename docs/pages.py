@@ -25,27 +25,20 @@ import argparse
 import os
 import re
 import shlex
-import shutil
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
+from relax.errors import DataError
 from relax.experiments.claims import for_people as claims_for_people
 from relax.presentation.common import label, rounded
-from relax.runs.tables import write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 KINDS = "table|claims|verdicts|run|times|bench"
 MARK = re.compile(rf"<!-- ({KINDS}) (.*?) -->\n(.*?)<!-- end -->", re.DOTALL)
-BESIDE = (
-    "latents",
-    "equations",
-    "toy_assumptions",
-)  # tables of results/theory that are published too
 COUNTS = ("bound_samples", "seeds_to_rebar", "relax_episodes")
 # What writes a table for people; any other is shown as it is, rounded.
 SUMMARIES = {
@@ -283,65 +276,23 @@ def render():
     return changed
 
 
-def publish(preset, command):
-    """Take the tables and the pictures of a finished run, and its provenance."""
-    inner = "" if preset == "default" else preset
-    results, figures = ROOT / "results" / inner, ROOT / "figures" / inner
-    if not (results / "tables" / "provenance.csv").exists():
-        raise PageError(f"{results}/tables has no provenance.csv: let the whole run end first")
-    target = DOCS / "tables" / preset
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    for path in sorted((results / "tables").glob("*.csv")):
-        if not path.stem.startswith("bench"):
-            shutil.copy(path, target)
-    bench = results / "tables" / "bench.csv"
-    if bench.exists():
-        publish_bench(bench)
-    for name in BESIDE:
-        if (results / "theory" / f"{name}.csv").exists():
-            shutil.copy(results / "theory" / f"{name}.csv", target)
-    facts = pd.read_csv(target / "provenance.csv", dtype=str)
-    facts.loc[len(facts)] = ("run", "command", command)
-    write_table(facts, target / "provenance.csv")
-    gallery = DOCS / "gallery" / inner
-    gallery.mkdir(exist_ok=True)
-    for picture in sorted(figures.glob("*.png")):
-        # 256 colours look the same, and a third of the bytes stays in the history for ever.
-        image = Image.open(picture).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-        image.save(gallery / picture.name, optimize=True)
-
-
-def publish_bench(path):
-    """Take what `make bench` has written, which is no part of a run."""
-    target = DOCS / "tables" / "bench"
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    shutil.copy(path, target)
-    several = path.with_name("bench_estimators.csv")
-    if several.exists():
-        shutil.copy(several, target)
-    first = pd.read_csv(path).iloc[0]
-    facts = {
-        ("run", "command"): "make bench",
-        ("package", "torch"): first.torch,
-        ("machine", first.machine): f"{first.threads} thread",
-    }
-    rows = [(topic, item, value) for (topic, item), value in facts.items()]
-    write_table(pd.DataFrame(rows, columns=["topic", "item", "value"]), target / "provenance.csv")
-
-
 def main():
     parser = argparse.ArgumentParser(description="Fill the pages from the published tables.")
     parser.add_argument("action", nargs="?", choices=["render", "publish"], default="render")
     parser.add_argument("preset", nargs="?", default="default")
     parser.add_argument("--command", default="snakemake --cores 2", help="what made the run")
+    parser.add_argument(
+        "--configfile", nargs="+", default=[], help="of a part of a run, what it was started with"
+    )
+    parser.add_argument("--note", help="a sentence for people")
     chosen = parser.parse_args()
     try:
         if chosen.action == "publish":
-            publish(chosen.preset, chosen.command)
+            from publishing import publish
+
+            publish(chosen.preset, chosen.command, chosen.configfile, chosen.note)
         print("written:", ", ".join(render()) or "nothing has changed")
-    except PageError as error:
+    except (PageError, DataError) as error:
         parser.exit(1, f"error: {error}\n")
 
 

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from relax.runs.tables import write_table
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
@@ -242,6 +244,33 @@ def test_publishing_what_has_not_ended(finished):
     assert done.stderr.startswith("error: ")
     assert "let the whole run end first" in done.stderr
     assert sorted((finished / "docs/tables/default").iterdir()) == before
+
+
+def test_publishing_a_part(finished):
+    """With what it was started with: the claims of its experiments, times and provenance."""
+    folder = finished / "results" / "part"
+    made_up = {"claims_toy": {"claim": ["one"]}, "claims_vae": {"claim": ["two"]}, "rl": {"a": [1]}}
+    for name, table in made_up.items():
+        write_table(pd.DataFrame(table), folder / "tables" / f"{name}.csv")
+        benchmark = folder / "benchmarks" / "tables" / f"{name}.tsv"
+        benchmark.parent.mkdir(parents=True, exist_ok=True)
+        benchmark.write_text("s\th:m:s\n1.5\t0:00:01\n")
+    (finished / "figures" / "part").mkdir()
+    shutil.copy(ROOT / "config.yaml", finished)
+    mine = finished / "mine.yaml"
+    mine.write_text("preset: part\ndata: {mirror: /home/me/data}\ntoy: {seeds: 7}\n")
+    done = run(finished, "publish", "part")
+    assert "name what it was started with, --configfile" in done.stderr
+    done = run(finished, "publish", "part", "--configfile", mine, "--note", "by hand")
+    assert done.returncode == 0, done.stderr
+    target = finished / "docs" / "tables" / "part"
+    assert sorted(path.stem for path in target.iterdir()) == ["claims", "provenance", "rl"]
+    assert list(pd.read_csv(target / "claims.csv").claim) == ["one", "two"]
+    facts = pd.read_csv(target / "provenance.csv").set_index(["topic", "item"]).value
+    assert facts["config", "toy.seeds"] == "7"
+    assert ("config", "data.mirror") not in facts
+    assert facts["seconds", "all jobs"] == "4.5"
+    assert facts["run", "note"] == "by hand"
 
 
 def test_what_is_not_published_yet_can_be_said_in_words(pages, published):

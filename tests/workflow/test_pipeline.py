@@ -274,6 +274,22 @@ def test_jobs_compute_in_one_thread(tiny):
     assert {note["threads"] for note in tiny.notes} == {1}
 
 
+def test_the_claims_of_one_experiment(built_copy, tmp_path):
+    """The ledger's rows of it, judged from its tables; nothing else is run for them."""
+    assert built_copy.planned("claims_control") == ["claims_control"]
+    run = built_copy.snakemake("claims_control", "claims_theory", "--cores", "1")
+    assert run.returncode == 0, run.stdout
+    tables = built_copy.path / "results" / "tiny" / "tables"
+    ledger = pd.read_csv(tables / "claims.csv")
+    for name in ("control", "theory"):
+        alone = pd.read_csv(tables / f"claims_{name}.csv")
+        assert 0 < len(alone) < len(ledger)
+        rows = ledger[ledger.claim.isin(alone.claim)].reset_index(drop=True)
+        pd.testing.assert_frame_equal(alone, rows, check_dtype=False)
+    fresh = Project.fresh(tmp_path / "fresh").planned("claims_control")
+    assert {job.split()[0] for job in fresh} == {"claims_control", "train_policy"}
+
+
 def test_the_report_shows_every_figure_and_table(built_copy):
     """One file, with each figure and table under its category and with its caption.
 

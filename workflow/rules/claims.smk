@@ -1,4 +1,5 @@
-# The ledger: every claim of the experiments before this, judged from their tables.
+# The ledger: every claim of the experiments before this, judged from their tables; and the rows of each
+# experiment alone (claims_toy, claims_vae, ...), for runs of a part.
 
 
 rule table_claims:
@@ -47,3 +48,32 @@ use rule figure_1 as figure_0 with:
 
 TABLES_MADE += [rules.table_claims.output]
 FIGURES_MADE.insert(0, rules.figure_0.output)
+
+
+for experiment, tables in CLAIMS.items():
+
+    rule:
+        name:
+            f"claims_{experiment}"
+        input:
+            **tables,
+        output:
+            csv=f"{RESULTS}/tables/claims_{experiment}.csv",
+            md=f"{RESULTS}/tables/claims_{experiment}.md",
+        log:
+            f"{LOGS}/tables/claims_{experiment}.log",
+        benchmark:
+            f"{BENCHMARKS}/tables/claims_{experiment}.tsv"
+        localrule: True
+        conda:
+            "../../envs/relax.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            code=table_sources("claims", f"{experiment}.claims"),
+            experiments=[experiment],
+            joined=JOINED,
+        script:
+            "../scripts/judge_claims.py"

@@ -120,6 +120,19 @@ def _facts(results, configfiles):
     root = next((p for p in results.resolve().parents if (p / "config.yaml").exists()), None)
     if root is None:
         raise DataError(f"no folder around {results} has a config.yaml: whose run is it?")
+    return {
+        "code": provenance.code(root),
+        "package": provenance.packages(),
+        "config": dict(provenance.leaves(configuration(root, configfiles))),
+    }
+
+
+def configuration(root, configfiles):
+    """The configuration of a run of the project in `root` that was started with these files.
+
+    Raises:
+        DataError: one of the files cannot be read.
+    """
     config = {}
     for file in (root / "config.yaml", *configfiles):
         try:
@@ -128,11 +141,7 @@ def _facts(results, configfiles):
             raise DataError(f"{file} cannot be read: {error}") from None
         config = filled(config, changes)
     settle(config)
-    return {
-        "code": provenance.code(root),
-        "package": provenance.packages(),
-        "config": dict(provenance.leaves(config)),
-    }
+    return config
 
 
 def _vae_job(results, folder, config, bounds):
