@@ -18,6 +18,7 @@ from workflow.project import (
     TUNED,
     VAE,
     VAE_RUN,
+    Project,
     names,
     read_jobs,
 )
