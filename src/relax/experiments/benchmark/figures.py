@@ -86,8 +86,9 @@ def _draw_points(panel, rows, cost):
         panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         panel.xaxis.set_minor_locator(NullLocator())
     else:
-        wide = rows.seconds.max() > 30 * rows.seconds.min()
-        panel.xaxis.set_major_locator(LogLocator(subs=(1, 3) if wide else (1, 2, 3, 5, 7)))
+        ratio = rows.seconds.max() / rows.seconds.min()
+        subs = (1, 3) if ratio > 30 else (1, 2, 5) if ratio > 6 else (1, 2, 3, 5, 7)
+        panel.xaxis.set_major_locator(LogLocator(subs=subs))
         panel.xaxis.set_major_formatter(lambda value, _: f"{1000 * value:g}")
         panel.xaxis.set_minor_locator(NullLocator())
 
@@ -160,7 +161,7 @@ def _scale(table):
 
 def _range(numbers, noun):
     low, high = min(numbers), max(numbers)
-    return count(low, noun) if low == high else f"{low} to {count(high, noun)}"
+    return count(low, noun) if low == high else f"{low:,} to {count(high, noun)}"
 
 
 def fig15_training_at_equal_cost(training, seconds):
