@@ -46,10 +46,10 @@ def fig14_estimators(variance, seconds):
     table = points(variance, seconds)
     problems = [rows for _, rows in table.groupby(WHERE, sort=False)]
     figure, axes = new_figure(-(-len(problems) // 2), 4, width=12.5, row_height=2.7)
-    pairs = axes.reshape(-1, 2)
+    pairs, drawn = axes.reshape(-1, 2), []
     for pair, rows in zip(pairs, problems, strict=False):
         for panel, cost in zip(pair, COSTS, strict=True):
-            _draw_points(panel, rows, cost)
+            drawn.append((panel, *_draw_points(panel, rows, cost)))
             panel.set_xlabel(COSTS[cost])
         first = rows.iloc[0]
         where = "" if first.objective == "cost" else f", {first.objective} samples"
@@ -63,12 +63,15 @@ def fig14_estimators(variance, seconds):
     larger = {"marker": "o", "linestyle": "", "color": "#444444", "markersize": SIZE[3]}
     handles.append(Line2D([], [], **larger, label="larger: K = 3 or more"))
     title = "Variance of one gradient estimate against what it costs (hollow: biased, its MSE)"
-    scale = _scale(table)
-    return finish(figure, title, handles, scale, columns=6)
+    finish(figure, title, handles, _scale(table), columns=6)
+    figure.draw_without_rendering()  # now the panels have the sizes that names are placed by
+    for points_of in drawn:
+        _name(*points_of)
+    return figure
 
 
 def _draw_points(panel, rows, cost):
-    """The points of one problem, the frontier and the names on it."""
+    """The points of one problem, and the frontier; rows on it, and where the points stand."""
     on = rows[frontier(rows, cost)].sort_values(cost)
     levels = rows.log_error[np.isfinite(rows.log_error)]
     room = 0.1 * (levels.max() - levels.min()) + 0.05
@@ -80,7 +83,6 @@ def _draw_points(panel, rows, cost):
     panel.set_xscale("log")
     for place, row in rows.iterrows():
         panel.plot(xs[place], heights[place], **_marker(row.estimator, row.samples))
-    _name(panel, on, xs, heights)
     if cost == "evaluations":
         ticks = sorted(rows.evaluations.unique())
         panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -91,33 +93,41 @@ def _draw_points(panel, rows, cost):
         panel.xaxis.set_major_locator(LogLocator(subs=subs))
         panel.xaxis.set_major_formatter(lambda value, _: f"{1000 * value:g}")
         panel.xaxis.set_minor_locator(NullLocator())
+    return on, xs, heights
 
 
 def _name(panel, on, xs, heights):
     """The names of the points on the frontier, each where no marker and no other name stands.
 
-    Where there is no such place close by, on a marker. Distances are reckoned in points, by the
-    length of a text at this size.
+    Where there is no such place close by in the panel, on a marker. Distances are reckoned in
+    points, by the length of a text at this size.
     """
     unit, names = 72 / panel.figure.dpi, []
     places = {i: panel.transData.transform((xs[i], heights[i])) * unit for i in xs.index}
     markers = [(x - 3, x + 3, y - 3, y + 3) for x, y in places.values()]
+    left, low, right, high = panel.get_window_extent().extents * unit
+    outside = [(-9e9, left, -9e9, 9e9), (right, 9e9, -9e9, 9e9)]
+    outside += [(-9e9, 9e9, -9e9, low), (-9e9, 9e9, high, 9e9)]
     for row in on.itertuples():
         text = name_of(row.estimator, row.samples) + ": 0" * bool(np.isinf(row.log_error))
         x, y = places[row.Index]
+        length = 3.4 * len(text)
         boxes = {
-            up: (x + 5, x + 5 + 3.4 * len(text), y + up, y + up + 6) for up in (-8, 4, -15, 11)
+            (side, up): (x + near, x + near + length, y + up, y + up + 6)
+            for side, near in (("left", 5), ("right", -5 - length))
+            for up in (-8, 4, -15, 11)
         }
         free = [
-            up
-            for others in (names + markers, names)
-            for up, box in boxes.items()
+            place
+            for others in (names + outside + markers, names + outside, names)
+            for place, box in boxes.items()
             if not any(_overlap(box, other) for other in others)
         ]
-        up = [*free, -8][0]
-        names.append(boxes[up])
-        how = {"xytext": (5, up), "textcoords": "offset points", "fontsize": 6}
-        panel.annotate(text, (xs[row.Index], heights[row.Index]), **how, color="#444444")
+        side, up = [*free, ("left", -8)][0]
+        names.append(boxes[side, up])
+        how = {"xytext": (5 if side == "left" else -5, up), "textcoords": "offset points"}
+        how |= {"horizontalalignment": side, "fontsize": 6, "color": "#444444"}
+        panel.annotate(text, (xs[row.Index], heights[row.Index]), **how).set_in_layout(False)
 
 
 def _overlap(one, other):
