@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from workflow.project import ROOT, Project
 
-# What stands elsewhere: commands on a cluster (tests/cluster), reports (test_report.py), and what
+# What stands elsewhere: commands on a cluster (tests/cluster), reports (test_pipeline.py), and what
 # needs a file of the reader's own (test_archive.py, test_structure.py, test_extending_page.py).
 ELSEWHERE = ("--workflow-profile", "--report", "compare.yaml", "cells.yaml", "try.yaml")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "config" / "README.md"]
