@@ -8,6 +8,8 @@ from workflow.project import ROOT
 
 from relax.experiments.archive import rates_summary, summary
 from relax.experiments.archive.stack import read_packed, stack
+from relax.experiments.control import rates_summary as control_rates_summary
+from relax.experiments.control import summary as control_summary
 from relax.experiments.vae import published_summary
 from relax.runs.archives import SUMS
 
@@ -69,6 +71,8 @@ def test_the_page_shows_the_shipped_runs():
         "runs": summary.summarise(made["jobs"]),
         "learning_rates": rates_summary.summarise(made["tried"]),
         "published": published_summary.summarise(made["training"]),
+        "rl": control_summary.summarise(made["policies"]),
+        "rl_rates": control_rates_summary.summarise(made["policies"]),
     }
     for name, table in tables.items():
         shown = pd.read_csv(ROOT / "docs" / "tables" / "archive" / f"{name}.csv")
