@@ -48,8 +48,8 @@ def publish(preset, command, configfiles=(), note=None):
             facts.loc[len(facts)] = ("run", item, value)
     write_table(facts, target / "provenance.csv")
     gallery = DOCS / "gallery" / inner
-    gallery.mkdir(exist_ok=True)
     for picture in sorted(figures.glob("*.png")):
+        gallery.mkdir(exist_ok=True)
         # 256 colours look the same, and a third of the bytes stays in the history for ever.
         image = Image.open(picture).convert("RGB").quantize(256, dither=Image.Dither.NONE)
         image.save(gallery / picture.name, optimize=True)
