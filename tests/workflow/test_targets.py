@@ -28,7 +28,8 @@ MEASURED = [*VARIANCE, *MIDTRAINING]
 # Of the benchmark: four problems without images, and a VAE on data of its own.
 MODEL = ["prepare_data", "train_vae rebar", "benchmark_vae"]
 BENCHMARK = [*["benchmark_toys"] * 4, *MODEL]
-ONCE = ("reinforce", "concrete", "rebar", "relax", "nvil", "muprop", "arm", "disarm", "arms")
+ONCE = ("reinforce", "concrete", "rebar", "relax", "nvil", "muprop", "muprop_baseline")
+ONCE += ("arm", "disarm", "arms")
 ONCE += ("bitflip", "straight_through", "st_gumbel", "gumbel_rao", "reinmax")
 COMPARED = [f"train_benchmark_vae {name}" for name in (*ONCE, *("rloo", "double_cv", "rodeo") * 2)]
 # Of the toys, the claims read those with one latent.
