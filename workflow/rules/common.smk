@@ -311,3 +311,10 @@ def table_outputs(name, category, what):
         labels={"what": "table", "name": what},
     )
     return {"csv": csv, "md": f"{RESULTS}/tables/{name}.md"}
+
+
+def ledger_outputs(stem):
+    """The two files of a ledger; the web report shows the one of all claims."""
+    if stem == "claims":
+        return table_outputs(stem, "Claims", "verdicts")
+    return {kind: f"{RESULTS}/tables/{stem}.{kind}" for kind in ("csv", "md")}
