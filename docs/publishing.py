@@ -7,7 +7,7 @@ import pandas as pd
 from PIL import Image
 
 from relax.errors import DataError
-from relax.experiments.archive.pack import OF_THE_MACHINE, configuration
+from relax.runs.config import OF_THE_MACHINE, configuration
 from relax.runs.provenance import provenance
 from relax.runs.tables import write_table
 

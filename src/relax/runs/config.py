@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.validators import extend
 
 from relax.data.datasets import data_set_names, mistakes
-from relax.errors import ConfigError
+from relax.errors import ConfigError, DataError
 from relax.estimators.registry import REGISTRY, estimator_names
 from relax.runs.environments import bootstrap_mistakes, environment_mistakes, filled
 from relax.runs.misfits import (
@@ -20,6 +20,9 @@ from relax.runs.misfits import (
     structure_mistakes,
     vae_mistakes,
 )
+
+# What is of a machine alone: no result depends on it.
+OF_THE_MACHINE = ("data.mirror", "device")
 
 # JSON Schema calls 1000.0 an integer; Python's range() does not.
 _Validator = extend(
@@ -82,6 +85,23 @@ def settle(config):
     estimators, measured = config["vae"]["estimators"], config["vae"]["variance"]
     if measured["trajectory"] is None:
         measured["trajectory"] = "rebar" if "rebar" in estimators else estimators[0]
+
+
+def configuration(root, configfiles):
+    """The configuration of a run of the project in `root` that was started with these files.
+
+    Raises:
+        DataError: one of the files cannot be read.
+    """
+    config = {}
+    for file in (root / "config.yaml", *configfiles):
+        try:
+            changes = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise DataError(f"{file} cannot be read: {error}") from None
+        config = filled(config, changes)
+    settle(config)
+    return config
 
 
 def check_keys_stand_once(paths):

@@ -14,20 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from relax.errors import DataError
 from relax.runs import provenance
 from relax.runs.archives import JOBS, POLICY_TABLES, PROVENANCE, SUMS, VAE_TABLES, check, seal
-from relax.runs.config import settle
-from relax.runs.environments import DRAWN, filled
+from relax.runs.config import OF_THE_MACHINE, configuration
+from relax.runs.environments import DRAWN
 from relax.runs.jobs import EARLIER, SPENT
 from relax.runs.tables import read_tables, write_table
 
 VAE_JOB = "vae/*/*/*/lr*/seeds*"
 POLICY_JOB = "rl/*/*/lr*/c*/seeds*"
-# Of the configuration, what is of a machine alone: no result depends on it.
-OF_THE_MACHINE = ("data.mirror", "device")
 NUMBER = r"([0-9.]+|nan)"
 COLUMNS = ["job", "dataset", "model", "estimator", "learning_rate", "seeds", "steps", "planned"]
 COLUMNS += ["finished", "processor_seconds", "wall_seconds", "interruptions", "machine"]
@@ -125,23 +122,6 @@ def _facts(results, configfiles):
         "package": provenance.packages(),
         "config": dict(provenance.leaves(configuration(root, configfiles))),
     }
-
-
-def configuration(root, configfiles):
-    """The configuration of a run of the project in `root` that was started with these files.
-
-    Raises:
-        DataError: one of the files cannot be read.
-    """
-    config = {}
-    for file in (root / "config.yaml", *configfiles):
-        try:
-            changes = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise DataError(f"{file} cannot be read: {error}") from None
-        config = filled(config, changes)
-    settle(config)
-    return config
 
 
 def _vae_job(results, folder, config, bounds):
