@@ -11,12 +11,13 @@ import resource
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 from relax.runs.jobs import SPENT
 
-# Folders of logs/ whose jobs train or measure; the others prepare, tabulate and draw.
-WORK = ("toy", "theory", "vae", "rl")
+# Folders of logs/ whose jobs prepare, unpack, tabulate and draw; the others train or measure.
+BESIDE = ("data", "unpacked", "tables", "figures")
 
 
 def spent(log, since):
@@ -31,14 +32,14 @@ def main(arguments):
     wall = time.time() - since
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     total = usage.ru_utime + usage.ru_stime
-    logs = list(Path("results").rglob("*.log"))
-    work = {
-        folder: sum(spent(log, since) for log in logs if _stage(log) == folder) for folder in WORK
-    }
+    work = Counter()
+    for log in Path("results").rglob("*.log"):
+        if _stage(log) not in BESIDE and (seconds := spent(log, since)):
+            work[_stage(log)] += seconds
     print(f"wall time {wall:.0f} s, processor time {total:.0f} s, of it in training and measuring:")
-    for folder, seconds in work.items():
+    for folder, seconds in work.most_common():
         print(f"  {folder}: {seconds:.0f} s")
-    print(f"  together: {sum(work.values()):.0f} s, {sum(work.values()) / total:.1%}")
+    print(f"  together: {work.total():.0f} s, {work.total() / total:.1%}")
     sys.exit(run.returncode)
 
 
