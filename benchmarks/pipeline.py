@@ -34,8 +34,8 @@ def main(arguments):
     total = usage.ru_utime + usage.ru_stime
     work = Counter()
     for log in Path("results").rglob("*.log"):
-        if _stage(log) not in BESIDE and (seconds := spent(log, since)):
-            work[_stage(log)] += seconds
+        if (stage := _stage(log)) not in BESIDE:
+            work[stage] += spent(log, since)
     print(f"wall time {wall:.0f} s, processor time {total:.0f} s, of it in training and measuring:")
     for folder, seconds in work.most_common():
         print(f"  {folder}: {seconds:.0f} s")
