@@ -47,6 +47,7 @@ bench: $(STAMP)  ## speed of every estimator against REINFORCE, its arithmetic f
 	@$(BIN)/python benchmarks/bench.py
 	@$(BIN)/python benchmarks/several.py
 	@$(BIN)/python benchmarks/structure_seeds.py
+	@$(BIN)/python benchmarks/control.py
 
 docs: $(STAMP)  ## the documentation as a site in site/; a warning is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -1,20 +1,27 @@
 """How fast policies train, and where the time goes: CartPole, one thread, 1 and 5 seeds.
 
-    python benchmarks/control.py
+    python benchmarks/control.py [--quick]
 
 For A2C and RELAX, medians over three runs that alternate: frames a second, of all seeds together,
 and the shares of living the episodes (of which: gymnasium's own steps), of learning from them, and
-of measuring the variance as often as the default preset does.
+of measuring the variance as often as the default preset does. It writes `bench_policies.csv` and
+`.md` into `results/tables`.
+
+Seconds are of the processor, so that others who compute on the same core count for little.
 """
 
-import statistics
 import time
 
+import pandas as pd
 import torch
+from command import command
 
 from relax.experiments.control import training as control_training
 from relax.experiments.control.training import ControlSettings, Trainer, train
+from relax.presentation.common import label
+from relax.runs.machine import machine
 
+ESTIMATORS, SEEDS = ("a2c", "relax"), (1, 5)
 FRAMES, RUNS = 20_000, 3
 RATES = {"learning_rate": 0.003, "surrogate_learning_rate": 0.01}
 
@@ -29,25 +36,25 @@ class Clock:
         """The function, timed under this name."""
 
         def wrapper(*arguments, **options):
-            start = time.perf_counter()
+            start = time.process_time()
             try:
                 return function(*arguments, **options)
             finally:
-                spent = time.perf_counter() - start
+                spent = time.process_time() - start
                 self.seconds[name] = self.seconds.get(name, 0.0) + spent
 
         return wrapper
 
 
-def timed_run(estimator, seeds):
-    """Frames a second, and the share of each part."""
+def timed_run(estimator, seeds, frames):
+    """A row: frames a second, and the share of each part."""
     clock = Clock()
     settings = ControlSettings(
         "cartpole",
         "CartPole-v1",
         estimator,
         seeds=range(seeds),
-        frames=FRAMES,
+        frames=frames,
         episode_steps=200,
         **RATES,
     )
@@ -60,38 +67,52 @@ def timed_run(estimator, seeds):
             self.live = clock.timed("living", self.live)
             self.update = clock.timed("learning", self.update)
             for environment in self.environments:
-                environment.step = clock.timed("of it gymnasium", environment.step)
+                environment.step = clock.timed("gymnasium", environment.step)
 
     whole = control_training.Trainer, control_training.Measurement
     control_training.Trainer = Timed
     control_training.Measurement = lambda t: clock.timed("measuring", whole[1](t))
-    start = time.perf_counter()
+    start = time.process_time()
     table, _ = train(settings)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     control_training.Trainer, control_training.Measurement = whole
-    frames = table.groupby("seed").frame.max().sum()
-    return frames / seconds, {name: spent / seconds for name, spent in clock.seconds.items()}
+    per_second = table.groupby("seed").frame.max().sum() / seconds
+    shares = {name: spent / seconds for name, spent in clock.seconds.items()}
+    return {"estimator": estimator, "seeds": seeds, "per_second": per_second, **shares}
 
 
-def main():
-    """Print a line an estimator and number of seeds."""
-    torch.set_num_threads(1)
-    cases = [(name, seeds) for name in ("a2c", "relax") for seeds in (1, 5)]
-    runs = {case: [] for case in cases}
-    for _ in range(RUNS):
-        for case in cases:
-            runs[case].append(timed_run(*case))
-    for (name, seeds), measured in runs.items():
-        rates = [rate for rate, _ in measured]
-        shares = {
-            part: statistics.median(share[part] for _, share in measured) for part in measured[0][1]
+def measure(runs, frames):
+    """The table: a row an estimator and number of seeds, with the lowest and the highest rate."""
+    cases = [(name, seeds) for name in ESTIMATORS for seeds in SEEDS]
+    rows = pd.DataFrame([timed_run(*case, frames) for _ in range(runs) for case in cases])
+    groups = rows.groupby(["estimator", "seeds"], sort=False)
+    table = groups.median().reset_index()
+    rates = groups.per_second.agg(low="min", high="max").reset_index(drop=True)
+    table = pd.concat([table, rates], axis=1)
+    return table.assign(machine=machine(), torch=torch.__version__, threads=torch.get_num_threads())
+
+
+def markdown(table):
+    """The table for people."""
+    rates = zip(table.per_second, table.low, table.high, strict=True)
+    shown = pd.DataFrame(
+        {
+            "estimator": table.estimator.map(label),
+            "seeds": table.seeds,
+            "frames/s": [f"{rate:,.0f} ({low:,.0f} to {high:,.0f})" for rate, low, high in rates],
+            "living the episodes": table.living.map("{:.0%}".format),
+            "of it gymnasium": table.gymnasium.map("{:.0%}".format),
+            "learning": table.learning.map("{:.0%}".format),
+            "measuring": table.measuring.map("{:.0%}".format),
         }
-        print(
-            f"{name}, {seeds} seed{'s' * (seeds > 1)}: {statistics.median(rates):,.0f} frames/s "
-            f"({min(rates):,.0f} to {max(rates):,.0f}); "
-            + ", ".join(f"{part} {share:.0%}" for part, share in sorted(shares.items()))
-        )
+    )
+    return shown.to_markdown(index=False, disable_numparse=True)
+
+
+def _measured(quick):
+    table = measure(1, 500) if quick else measure(RUNS, FRAMES)
+    return table, markdown(table)
 
 
 if __name__ == "__main__":
-    main()
+    command("How fast policies train, and where the time goes.", "bench_policies", _measured)

@@ -2,6 +2,7 @@
 
     python docs/pages.py                     # fill every page from the tables under docs/tables
     python docs/pages.py publish [PRESET]    # take the tables and pictures of a run first
+    python docs/pages.py publish bench       # or of a benchmark: `BENCHMARKS` of publishing.py
 
 A run's tables lie in `docs/tables/RUN/`, with `provenance.csv`: topic, item, value. A page asks for
 one in a comment, and what stands between that comment and the next `<!-- end -->` is written here:
@@ -12,7 +13,7 @@ one in a comment, and what stands between that comment and the next `<!-- end --
     <!-- verdicts default -->                  how many there are of each
     <!-- run default -->                       the command, the commit and the machine
     <!-- times default -->                     each figure of figures.csv: target, keys, time
-    <!-- bench bench vae -->                   by `make bench`: vae, toy, door or goals
+    <!-- bench bench vae -->                   by `make bench`: vae, compiled, toy, door or goals
 
 `without="words"` stands in place of a table, or of claims, that the published run does not have.
 `column=value` keeps the rows with this value in the CSV file; `show`, `rows`, `columns` and
@@ -280,7 +281,7 @@ def main():
     parser = argparse.ArgumentParser(description="Fill the pages from the published tables.")
     parser.add_argument("action", nargs="?", choices=["render", "publish"], default="render")
     parser.add_argument("preset", nargs="?", default="default")
-    parser.add_argument("--command", default="snakemake --cores 2", help="what made the run")
+    parser.add_argument("--command", help="what made it, where it was not the usual one")
     parser.add_argument(
         "--configfile", nargs="+", default=[], help="of a part of a run, what it was started with"
     )

@@ -9,8 +9,9 @@ from the same episodes: first one an update with the run's optimizer and rate, a
 ("tuned") ten an update with Adam. Last, c starts as the V(s) tuned by the variance, with weights
 of zero for z, and is tuned on.
 
-Printed is the log-variance of the policy gradient over fresh episodes, the same for all: mean and
-standard error over policies, and of the differences from both tuned V(s).
+What comes out is the log-variance of the policy gradient over fresh episodes, the same for all:
+mean and standard error over policies, and of differences between those that are tuned. It is
+printed, and written into the run's tables, `baselines.csv` and `baseline_differences.csv`.
 """
 
 import sys
@@ -19,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pandas as pd
 import torch
 
 from relax.estimators.formula import Estimator
@@ -31,12 +33,13 @@ from relax.experiments.control.training import OPTIMIZERS, ControlSettings, Trai
 from relax.numerics.replicas import parameter_generators
 from relax.numerics.streams import Noise
 from relax.runs.checkpoints import load_checkpoint
+from relax.runs.tables import write_table
 from relax.surrogates.base import Surrogate, SurrogateSpec
 from relax.surrogates.baselines import ValueFunction
 
 POLICIES, EARLY = 5, 10_000
 EPISODES = 400  # of a policy, to learn from, and as many to measure with
-ONLINE = (100, 300, 1000)  # updates
+ONLINE, TUNED = (100, 300, 1000), "tuned"  # updates
 TUNING = ((500, 0.01), (500, 0.003), (500, 0.001))  # updates, and their rate
 
 
@@ -49,12 +52,16 @@ class VarianceValue(ValueFunction):
     learned_parameters = Surrogate.learned_parameters
 
 
-VARIANCE, C = "V(s), variance", "c(z, s), variance"
+NONE, FROM_V = "none (REINFORCE)", "c(z, s), tuned on from V(s) by the variance"
+REGRESSION, VARIANCE = "V(s), regression (A2C)", "V(s), by the variance"
+C = "c(z, s), by the variance (RELAX)"
 ESTIMATORS = {
-    "V(s), regression": load_estimator("a2c"),
+    REGRESSION: load_estimator("a2c"),
     VARIANCE: Estimator(surrogate=VarianceValue),
     C: load_estimator("relax"),
 }
+# Of those that are tuned: each less another.
+DIFFERENCES = ((VARIANCE, REGRESSION), (C, REGRESSION), (C, VARIANCE), (FROM_V, VARIANCE))
 
 
 class Baselines:
@@ -112,14 +119,13 @@ class Baselines:
             optimizer.step()
 
     def online(self, estimator, surrogate, generator):
-        """Updates of one episode; the log-variance after each number of them in ONLINE."""
-        s = self.settings
+        """Updates of one episode; {number of them: log-variance} at each of ONLINE."""
+        s, found = self.settings, {}
         optimizer = OPTIMIZERS[s.optimizer](surrogate.parameters(), s.surrogate_learning_rate)
-        row = []
-        for updates in (each - before for before, each in pairwise((0, *ONLINE))):
-            self.learn(estimator, surrogate, optimizer, updates, 1, generator)
-            row.append(self.log_variance(estimator, surrogate))
-        return row
+        for before, each in pairwise((0, *ONLINE)):
+            self.learn(estimator, surrogate, optimizer, each - before, 1, generator)
+            found[each] = self.log_variance(estimator, surrogate)
+        return found
 
     def tune(self, estimator, surrogate, generator, steps=TUNING):
         """The log-variance once tuned."""
@@ -128,29 +134,23 @@ class Baselines:
             self.learn(estimator, surrogate, adam, updates, 10, generator)
         return self.log_variance(estimator, surrogate)
 
-    def compare(self, name):
-        """Print the table."""
-        print(f"\n{name}, mean reward {self.reward:.0f}")
-        heads = [f"{updates} updates" for updates in ONLINE]
-        show("", *heads, "tuned", "less V, regr.", "less V, var.")
+    def compare(self):
+        """{(baseline, updates): log-variance, [policy]}; "tuned" for the number of updates."""
         reinforce = load_estimator("reinforce")
-        show("none (REINFORCE)", self.log_variance(reinforce, reinforce.surrogate(self.spec, [])))
-        surrogates, values = {}, []
-        for label, estimator in ESTIMATORS.items():
+        found = {(NONE, 0): self.log_variance(reinforce, reinforce.surrogate(self.spec, []))}
+        surrogates = {}
+        for name, estimator in ESTIMATORS.items():
             generator = torch.Generator().manual_seed(0)  # the same batches for each
             surrogate = estimator.surrogate(self.spec, parameter_generators(self.settings.seeds))
-            row = self.online(estimator, surrogate, generator)
-            tuned = self.tune(estimator, surrogate, generator)
-            show(label, *row, tuned, *(tuned - value for value in values))
-            surrogates[label] = surrogate
-            if label != C:
-                values.append(tuned)
+            for updates, value in self.online(estimator, surrogate, generator).items():
+                found[name, updates] = value
+            found[name, TUNED] = self.tune(estimator, surrogate, generator)
+            surrogates[name] = surrogate
         for to, of in zip(surrogate.layers, surrogates[VARIANCE].network.layers, strict=True):
             to.weight.data.zero_()[:, : of.weight.shape[1]] = of.weight.data  # first s, then z
             to.bias.data.copy_(of.bias.data)
-        tuned = self.tune(estimator, surrogate, generator, TUNING[1:])
-        differences = [tuned - value for value in values]
-        show("c(z, s), from V", *[""] * len(ONLINE), tuned, *differences)
+        found[FROM_V, TUNED] = self.tune(estimator, surrogate, generator, TUNING[1:])
+        return found
 
 
 def pick(frames, rows):
@@ -159,15 +159,26 @@ def pick(frames, rows):
     return frames._make(noise if each is frames.noise else each[rows] for each in frames)
 
 
-def show(label, *cells):
-    """A row: texts, or values of which mean and standard error are shown."""
-    texts = [
-        cell
-        if isinstance(cell, str)
-        else f"{cell.mean():.2f} ± {cell.std() / len(cell) ** 0.5:.2f}"
-        for cell in cells
+def mean_and_error(value):
+    """Over policies, as columns."""
+    error = value.std() / len(value) ** 0.5
+    return {"log_variance": value.mean().item(), "log_variance_se": error.item()}
+
+
+def tables(policies, baselines):
+    """The rows of both tables, of the policies that go by this name."""
+    found, who = baselines.compare(), {"policies": policies, "mean_reward": baselines.reward}
+    rows = [
+        {**who, "baseline": name, "updates": updates, **mean_and_error(value)}
+        for (name, updates), value in found.items()
     ]
-    print(f"  {label:18}" + "".join(f"{text:>15}" for text in texts), flush=True)
+    differences = [
+        {"policies": policies, "baseline": one, "less": other}
+        | mean_and_error(found[one, TUNED] - found[other, TUNED])
+        for one, other in DIFFERENCES
+    ]
+    print(pd.DataFrame(rows).round(2).to_string(), flush=True)
+    return rows, differences
 
 
 def main(results):
@@ -183,15 +194,19 @@ def main(results):
         episode_steps=200,
     )
     trainer = Trainer(settings)
-    Baselines(trainer).compare("untrained")
+    made = [tables("untrained", Baselines(trainer))]
     with TemporaryDirectory() as folder:
         early = Path(folder) / "policy.pt"
         train(replace(settings, frames=EARLY), early)
         trainer.policy.load_state_dict(load_checkpoint(early))
-    Baselines(trainer).compare(f"after {EARLY:,} frames")
+    made.append(tables(f"after {EARLY:,} frames", Baselines(trainer)))
     trained = load_checkpoint(run / "policy.pt").items()
     trainer.policy.load_state_dict({name: value[:POLICIES] for name, value in trained})
-    Baselines(trainer).compare("trained")
+    made.append(tables("at the end", Baselines(trainer)))
+    for name, parts in zip(("baselines", "baseline_differences"), zip(*made), strict=True):
+        table = pd.DataFrame([row for part in parts for row in part])
+        write_table(table, Path(results) / "tables" / f"{name}.csv")
+    print(table.round(2).to_string())
 
 
 if __name__ == "__main__":

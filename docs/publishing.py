@@ -1,4 +1,8 @@
-"""Taking the tables and pictures of a run into docs/: `python docs/pages.py publish`."""
+"""Taking the tables and pictures of a run into docs/: `python docs/pages.py publish`.
+
+So are those that a program of benchmarks/ has written into results/tables: they are no part of a
+run, and have a name of their own.
+"""
 
 import shutil
 from pathlib import Path
@@ -8,22 +12,33 @@ from PIL import Image
 
 from relax.errors import DataError
 from relax.runs.config import OF_THE_MACHINE, configuration
-from relax.runs.provenance import provenance
+from relax.runs.provenance import code, provenance, tidy
 from relax.runs.tables import write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 # Tables of results/theory that are published too.
 BESIDE = ("latents", "equations", "toy_assumptions")
+# What a benchmark is published as: its program, and the table that it writes.
+BENCHMARKS = {
+    "bench": ("bench", "bench"),
+    "several": ("several", "bench_estimators"),
+    "structure_seeds": ("structure_seeds", "bench_structure"),
+    "policy_speed": ("control", "bench_policies"),
+}
 
 
-def publish(preset, command, configfiles=(), note=None):
+def publish(preset, command=None, configfiles=(), note=None):
     """Take the tables and the pictures of a finished run, and its provenance.
 
     Args:
+        preset: of the run; or the name of a benchmark.
+        command: what made it; by default what makes all of a run, or the benchmark's own.
         configfiles: of a run of which a part was made, what it was started with.
         note: a sentence for people.
     """
+    if preset in BENCHMARKS:
+        return publish_benchmark(preset, command, note)
     inner = "" if preset == "default" else preset
     results, figures = ROOT / "results" / inner, ROOT / "figures" / inner
     facts = provenance_of(results, figures, configfiles)
@@ -37,15 +52,10 @@ def publish(preset, command, configfiles=(), note=None):
     parts = [pd.read_csv(path) for path in sorted((results / "tables").glob("claims_*.csv"))]
     if parts and not (target / "claims.csv").exists():
         write_table(pd.concat(parts, ignore_index=True), target / "claims.csv")
-    bench = results / "tables" / "bench.csv"
-    if bench.exists():
-        publish_bench(bench)
     for name in BESIDE:
         if (results / "theory" / f"{name}.csv").exists():
             shutil.copy(results / "theory" / f"{name}.csv", target)
-    for item, value in (("command", command), ("note", note)):
-        if value:
-            facts.loc[len(facts)] = ("run", item, value)
+    facts = pd.concat([facts, said(command or "snakemake --cores 2", note)])
     write_table(facts, target / "provenance.csv")
     gallery = DOCS / "gallery" / inner
     for picture in sorted(figures.glob("*.png")):
@@ -76,20 +86,30 @@ def provenance_of(results, figures, configfiles):
     return facts[~facts.item.isin(OF_THE_MACHINE)].reset_index(drop=True)
 
 
-def publish_bench(path):
-    """Take what `make bench` has written, which is no part of a run."""
-    target = DOCS / "tables" / "bench"
+def said(command, note):
+    """What a person says of a run, as rows of its provenance."""
+    return tidy({"run": {"command": command} | ({"note": note} if note else {})})
+
+
+def publish_benchmark(name, command=None, note=None):
+    """Take the table of a benchmark; it was measured of the code as it is now.
+
+    Raises:
+        DataError: it has not been measured.
+    """
+    program, table = BENCHMARKS[name]
+    path, command = (
+        ROOT / f"results/tables/{table}.csv",
+        command or f"python benchmarks/{program}.py",
+    )
+    if not path.exists():
+        raise DataError(f"there is no {path}: `{command}` writes it")
+    first = pd.read_csv(path).iloc[0]
+    topics = {"code": code(ROOT), "machine": {first.machine: "1 thread"}}
+    if "torch" in first:
+        topics["package"] = {"torch": first.torch}
+    target = DOCS / "tables" / name
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     shutil.copy(path, target)
-    several = path.with_name("bench_estimators.csv")
-    if several.exists():
-        shutil.copy(several, target)
-    first = pd.read_csv(path).iloc[0]
-    facts = {
-        ("run", "command"): "make bench",
-        ("package", "torch"): first.torch,
-        ("machine", first.machine): f"{first.threads} thread",
-    }
-    rows = [(topic, item, value) for (topic, item), value in facts.items()]
-    write_table(pd.DataFrame(rows, columns=["topic", "item", "value"]), target / "provenance.csv")
+    write_table(pd.concat([tidy(topics), said(command, note)]), target / "provenance.csv")
