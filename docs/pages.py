@@ -17,9 +17,9 @@ one in a comment, and what stands between that comment and the next `<!-- end --
 
 `without="words"` stands in place of a table, or of claims, that the published run does not have.
 `column=value` keeps the rows with this value in the CSV file; `show`, `rows`, `columns` and
-`cells` name columns of the table for people, `column:heading` under another heading. Words of
-several parts stand in quotes. `tests/unit/test_pages.py` fails when a page and its tables
-disagree.
+`cells` name columns of the table for people, `column:heading` under another heading. `digits=3`
+are the significant ones where a table is shown as it is. Words of several parts stand in quotes.
+`tests/unit/test_pages.py` fails when a page and its tables disagree.
 """
 
 import argparse
@@ -89,13 +89,13 @@ class Published:
         return {(row.topic, row.item): row.value for row in table.itertuples()}
 
 
-def readable(name, table):
+def readable(name, table, digits=5):
     """A table as text: in the columns that people see, estimators by their labels."""
     if name == "claims":
         return readable_claims(table)
     if name in SUMMARIES:
         table = import_module(f"relax.experiments.{SUMMARIES[name]}").for_people(table)
-    shown = rounded(table)
+    shown = rounded(table, digits)
     if "estimator" in shown:
         shown["estimator"] = [label(value) for value in shown.estimator]
     return shown
@@ -136,7 +136,7 @@ def markdown(table):
 
 def show_table(published, place, **options):
     run, _, name = place.partition("/")
-    without = options.pop("without", None)
+    without, digits = options.pop("without", None), int(options.pop("digits", 5))
     if without and not (published.folder / run / f"{name}.csv").exists():
         return without
     table = published.table(run, name)
@@ -149,7 +149,7 @@ def show_table(published, place, **options):
         table = table[table[column].astype(str).fillna("") == value]
     if table.empty:
         raise PageError(f"no row of {place} has {options}")
-    shown = readable(name, table.reset_index(drop=True))
+    shown = readable(name, table.reset_index(drop=True), digits)
     if "rows" in shape:
         return markdown(crossed(shown, shape["rows"], shape["columns"], shape["cells"]))
     return markdown(columns_of(shown, shape["show"]) if "show" in shape else shown)

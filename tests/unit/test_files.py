@@ -31,6 +31,13 @@ def test_markdown_is_for_people(tmp_path):
     assert "nan" not in text
 
 
+def test_large_numbers_are_whole_for_people():
+    """Small ones have the digits asked for; what is beyond reading keeps its exponent."""
+    values = [15871.4, -99999.96, 2.5e6, 0.000123456, 1e300, np.inf]
+    shown = rounded(pd.DataFrame({"a": values}), digits=3).a.tolist()
+    assert shown == ["15871", "-100000", "2500000", "0.000123", "1e+300", "inf"]
+
+
 GOOD = {name: np.eye(4, dtype=np.uint8) for name in ("train", "valid", "test")}
 
 

@@ -273,6 +273,30 @@ def test_publishing_a_part(finished):
     assert facts["run", "note"] == "by hand"
 
 
+def test_publishing_a_benchmark(finished):
+    """Its table, the command that writes it, and where it ran; the run beside it is left alone."""
+    before = {path: path.read_bytes() for path in (finished / "docs/tables/default").iterdir()}
+    target = finished / "docs/tables/policy_speed"
+    shutil.rmtree(target)
+    done = run(finished, "publish", "policy_speed")
+    assert done.returncode == 1
+    assert "there is no " in done.stderr
+    assert "`python benchmarks/control.py` writes it" in done.stderr
+    assert not target.exists()
+    table = pd.read_csv(DOCS / "tables/policy_speed/bench_policies.csv")
+    write_table(table.assign(machine="mine"), finished / "results/tables/bench_policies.csv")
+    done = run(finished, "publish", "policy_speed", "--note", "by night")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.stem for path in target.iterdir()) == ["bench_policies", "provenance"]
+    facts = pd.read_csv(target / "provenance.csv").set_index(["topic", "item"]).value
+    assert facts["run", "command"] == "python benchmarks/control.py"
+    assert facts["run", "note"] == "by night"
+    assert facts["machine", "mine"] == "1 thread"
+    page = (finished / "docs/results/policies.md").read_text(encoding="utf-8")
+    assert "Made by `python benchmarks/control.py` at commit" in page
+    assert before == {path: path.read_bytes() for path in before}
+
+
 def test_what_is_not_published_yet_can_be_said_in_words(pages, published):
     """A table and claims that an older run lacks; asked for without words it is still an error."""
     for asked in ("table default/absent", "claims default absent"):

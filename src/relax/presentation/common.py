@@ -50,8 +50,10 @@ def rounded(table, digits=5):
     """The same table with numbers as short text, for Markdown; missing values are empty."""
 
     def text(value):
-        if isinstance(value, float):
-            return "" if pd.isna(value) else f"{value:.{digits}g}"
-        return str(value)
+        if not isinstance(value, float):
+            return str(value)
+        short = "" if pd.isna(value) else f"{value:.{digits}g}"
+        # A count or a time is read more easily whole.
+        return f"{value:.0f}" if "e+" in short and abs(value) < 1e15 else short
 
     return table.map(text)
