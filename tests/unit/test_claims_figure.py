@@ -123,6 +123,23 @@ def test_claims_about_one_model_stand_together():
     assert sum(text.endswith(" again") for text in texts) == 8
 
 
+def test_claims_that_nothing_tested_are_counted_in_one_line():
+    """Four are named; of more, and of a heading with no other claims, one line says how many."""
+    found = judged(BELOW, "5 seeds", below=0)
+    parts = [
+        claims(found, *[None] * 4, words="named", evidence="fig1_toy_training"),
+        claims(found, *[None] * 5, words="counted", evidence="fig2_toy_variance"),
+        claims(*[None] * 6, words="empty", evidence="fig3_vae_training"),
+    ]
+    figure = fig0_claims(pd.concat(parts, ignore_index=True))
+    _, texts = drawn(figure)
+    shown = [text for text in texts if text.startswith(("named", "counted", "empty"))]
+    assert sorted(shown) == ["counted 0", *(f"named {place}" for place in range(5))]
+    assert [text for text in texts if text.endswith(" claims")] == ["5 other claims", "6 claims"]
+    assert texts.count("not tested") == 6
+    assert "15 not tested at this scale" in figure.get_suptitle()
+
+
 def test_the_colour_is_the_verdicts():
     """Where a rule asks for more than its bounds, a claim right of 0 may yet not hold."""
     figure = fig0_claims(claims(judged(BELOW, "5 seeds", False, below=0)))

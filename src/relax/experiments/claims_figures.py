@@ -24,6 +24,7 @@ LOOKS = {
 }
 ALWAYS = (REPRODUCED, NOT_REPRODUCED, NOT_TESTED)  # named also where there is none
 PANELS = 2  # columns of claims, side by side
+FEW = 4  # claims under a heading that are named though nothing tested them; more are counted
 WIDTH, LINE = 66, 0.15  # letters in a line of words, and its height in inches
 FAR, BARE = 300.0, 1000.0  # units: what is farther off is an arrow here; no interval: there
 TICKS = [-100, -10, -1, 0, 1, 10, 100]
@@ -88,8 +89,15 @@ def lines_of(claims):
     found.sort(key=lambda each: order.index(each[0]))
     for heading, members in groupby(found, key=lambda each: each[0]):
         yield heading, None, [heading]
+        members = list(members)
+        untested = [claim for *_, claim in members if claim.verdict == NOT_TESTED]
+        many = len(untested) > FEW
         for _, words, claim in members:
-            yield heading, claim, textwrap.wrap(words, WIDTH)
+            if not (many and claim.verdict == NOT_TESTED):
+                yield heading, claim, textwrap.wrap(words, WIDTH)
+        if many:  # any of them stands for all, as it has no number
+            others = " other" * (len(untested) < len(members))
+            yield heading, untested[0], [f"{len(untested)}{others} claims"]
 
 
 def panels(lines):
@@ -105,6 +113,8 @@ def panels(lines):
 
 def fig0_claims(claims):
     """A line a claim: its distance from the bound of its rule, coloured by its verdict.
+
+    Where more than `FEW` claims under a heading were not tested, one line counts them.
 
     Args:
         claims: rows of `results/tables/claims.csv`.
