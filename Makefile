@@ -10,9 +10,8 @@ CORES ?= all
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # One line of progress; Snakemake's own pages go to logs/make.log.
 FOLLOW := $(BIN)/python workflow/follow.py
-# What `make publish` takes, and how it was made.
+# What `make publish` takes; COMMAND: how it was made, where that was not the usual way.
 RUN ?= default
-COMMAND ?= snakemake --cores 2
 # Two processes for the tests: who has none left takes from the other, whose longest come first.
 TOGETHER := -n 2 --dist worksteal
 # CPU=1: torch without CUDA, for a new environment (envs/install.sh).
@@ -57,7 +56,7 @@ pages: $(STAMP)  ## fill the tables of README.md and docs/ from docs/tables
 	@$(BIN)/python docs/pages.py
 
 publish: $(STAMP)  ## take the finished run's tables and pictures into docs/, and fill the pages
-	@$(BIN)/python docs/pages.py publish $(RUN) --command "$(COMMAND)"
+	@$(BIN)/python docs/pages.py publish $(RUN) $(if $(COMMAND),--command "$(COMMAND)")
 
 lint: $(STAMP)  ## ruff, mypy, snakefmt and snakemake --lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
