@@ -98,10 +98,8 @@ def publish_benchmark(name, command=None, note=None):
         DataError: it has not been measured.
     """
     program, table = BENCHMARKS[name]
-    path, command = (
-        ROOT / f"results/tables/{table}.csv",
-        command or f"python benchmarks/{program}.py",
-    )
+    command = command or f"python benchmarks/{program}.py"
+    path = ROOT / f"results/tables/{table}.csv"
     if not path.exists():
         raise DataError(f"there is no {path}: `{command}` writes it")
     first = pd.read_csv(path).iloc[0]
