@@ -28,9 +28,8 @@ Columns of `bench.csv`, a row a model (or "toy", or "front door"), estimator and
 from dataclasses import dataclass, field
 
 import pandas as pd
-import torch
 from cases import BATCH, ESTIMATORS, LATENTS, MODELS, PIXELS
-from command import command
+from command import command, with_machine
 from front_door import front_door
 from jax_contestant import python
 from memory import memory
@@ -38,7 +37,6 @@ from report import markdown
 from toy_speed import REPLICAS, toy_speed
 from vae_speed import COMPILED, vae_speed
 
-from relax.runs.machine import machine
 from relax.runs.tables import labelled
 
 
@@ -79,9 +77,7 @@ def measure(scale):
     door = front_door(scale.repeats, scale.rounds, scale.seconds)
     door = labelled(door, model="front door").assign(noise="coupled", batch=BATCH)
     door = door.assign(latents=LATENTS, pixels=PIXELS)
-    table = pd.concat([vae, toy, door], ignore_index=True)
-    threads = torch.get_num_threads()
-    return table.assign(machine=machine(), torch=torch.__version__, threads=threads)
+    return with_machine(pd.concat([vae, toy, door], ignore_index=True))
 
 
 def _measured(quick):

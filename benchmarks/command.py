@@ -2,9 +2,11 @@
 
 import argparse
 
+import torch
 from cases import use_one_thread
 
 from relax.files import placed_whole
+from relax.runs.machine import machine
 from relax.runs.tables import write_table
 
 
@@ -26,3 +28,8 @@ def command(description, name, run):
     with placed_whole(f"{chosen.folder}/{name}.md") as temporary:
         temporary.write_text(text + "\n")
     print(text)
+
+
+def with_machine(table):
+    """The table, each row with where and with what it was measured."""
+    return table.assign(machine=machine(), torch=torch.__version__, threads=torch.get_num_threads())

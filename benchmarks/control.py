@@ -13,13 +13,11 @@ Seconds are of the processor, so that others who compute on the same core count 
 import time
 
 import pandas as pd
-import torch
-from command import command
+from command import command, with_machine
 
 from relax.experiments.control import training as control_training
 from relax.experiments.control.training import ControlSettings, Trainer, train
 from relax.presentation.common import label
-from relax.runs.machine import machine
 
 ESTIMATORS, SEEDS = ("a2c", "relax"), (1, 5)
 FRAMES, RUNS = 20_000, 3
@@ -88,8 +86,7 @@ def measure(runs, frames):
     groups = rows.groupby(["estimator", "seeds"], sort=False)
     table = groups.median().reset_index()
     rates = groups.per_second.agg(low="min", high="max").reset_index(drop=True)
-    table = pd.concat([table, rates], axis=1)
-    return table.assign(machine=machine(), torch=torch.__version__, threads=torch.get_num_threads())
+    return with_machine(pd.concat([table, rates], axis=1))
 
 
 def markdown(table):

@@ -19,7 +19,7 @@ from functools import partial
 import pandas as pd
 import torch
 from cases import BATCH, LATENTS, PIXELS, Training, settings, synthetic_images
-from command import command
+from command import command, with_machine
 from timing import CoreShare, rate, ratio, slice_steps, timed_rounds
 
 from relax.estimators.registry import REGISTRY, load_estimator
@@ -28,7 +28,6 @@ from relax.experiments.benchmark.variants import variants
 from relax.experiments.vae.trainer import Trainer
 from relax.numerics.products import is_large, one
 from relax.presentation.common import rounded
-from relax.runs.machine import machine
 
 COMPARED = (
     *("reinforce", "rloo", "arm", "disarm", "arms", "double_cv", "rodeo", "vimco", "bitflip"),
@@ -111,7 +110,7 @@ def measure(repeats, rounds, seconds, count):
     table = pd.DataFrame(rows)
     first = table.to_floor[table.estimator == "reinforce"].item()
     table = table.assign(to_reinforce_floor=table.to_floor / first, core_share=core.share)
-    return table.assign(machine=machine(), torch=torch.__version__, threads=torch.get_num_threads())
+    return with_machine(table)
 
 
 def markdown(table):

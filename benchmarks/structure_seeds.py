@@ -16,14 +16,13 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from command import command
+from command import command, with_machine
 from timing import ratio
 
 from relax.experiments.structure.latents import LATENTS
 from relax.experiments.structure.problem import DATA, load_problem
 from relax.experiments.structure.training import DTYPE, Descent, Run, StructureSettings
 from relax.presentation.common import label
-from relax.runs.machine import machine
 from relax.runs.memory import keep_freed_memory
 from relax.runs.misfits import structure_latents
 from relax.surrogates.base import SurrogateSpec
@@ -75,7 +74,7 @@ def measure(estimators, rounds, seconds):
             row = {"latents": kind, "estimator": name, "seeds": SEEDS, "ratio": ratio(many, one)}
             row |= {"one": 1e6 * np.median(one), "all": 1e6 * np.median(many)}
             rows.append(row | {"drawing": 1e6 * np.median(drawn)})
-    return pd.DataFrame(rows).assign(machine=machine())
+    return with_machine(pd.DataFrame(rows))
 
 
 def markdown(table):

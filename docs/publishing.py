@@ -103,9 +103,8 @@ def publish_benchmark(name, command=None, note=None):
     if not path.exists():
         raise DataError(f"there is no {path}: `{command}` writes it")
     first = pd.read_csv(path).iloc[0]
-    topics = {"code": code(ROOT), "machine": {first.machine: "1 thread"}}
-    if "torch" in first:
-        topics["package"] = {"torch": first.torch}
+    topics = {"code": code(ROOT), "package": {"torch": first.torch}}
+    topics["machine"] = {first.machine: f"{first.threads} thread"}
     target = DOCS / "tables" / name
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
