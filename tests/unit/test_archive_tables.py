@@ -12,7 +12,7 @@ from relax.experiments.archive.stack import stack
 from relax.experiments.claims_figures import placed
 from relax.experiments.vae import published_summary
 from relax.experiments.vae import summary as vae_summary
-from relax.experiments.vae.claims import better_elbo
+from relax.experiments.vae.claims import better_elbo, high_correlation
 from relax.experiments.vae.figures import fig3_vae_training
 from relax.presentation.common import own_settings
 from relax.presentation.judge import FOR, NOT_TESTED
@@ -37,6 +37,32 @@ def test_runs_join_only_as_seeds_of_one_experiment(tmp_path):
     assert set(tables["best"].dataset) == set(training.dataset) == set(tables["jobs"].dataset)
     tried = tables["tried"].groupby("run").settings.first()
     assert tried.to_dict() == {"first": "", "again": "", "seeds": "", "apart": "batch: 7"}
+
+
+def test_runs_measured_along_different_trainings_stand_apart(tmp_path):
+    """Another trajectory: apart, or a seed has two variances. The same one, or none: together."""
+
+    def run(name, estimator, seed, **measured):
+        runs = {(estimator, seed): [-30.0, -20.0, -19.0]}
+        return made_up.packed(tmp_path / name, runs, **measured)
+
+    levels = made_up.variance({"reinforce": 4.0, "rebar": 2.0, "relax": 1.0}, 1, "mnist")
+    first = run("first", "rebar", 0, variance=levels)
+    unmeasured = run("unmeasured", "nvil", 0)
+    seeds = run("seeds", "rebar", 1, variance=levels.assign(seed=1))
+    apart = run("apart", "relax", 0, variance=levels.assign(trajectory="relax"))
+    tables = stack([first, unmeasured, seeds, apart])
+    assert tables["training"].groupby("run").dataset.unique().map(list).to_dict() == {
+        "first": ["mnist"],
+        "unmeasured": ["mnist"],
+        "seeds": ["mnist"],
+        "apart": ["mnist (apart)"],
+    }
+    paths = tables["variance"].groupby("dataset").trajectory.unique().map(list).to_dict()
+    assert paths == {"mnist": ["rebar"], "mnist (apart)": ["relax"]}
+    values = {row["claim"]: row["value"] for row in high_correlation(tables)}
+    assert len(values) == 2
+    np.testing.assert_allclose(list(values.values()), 0.5)
 
 
 SURROGATE = {"temperature": 0.5, "hidden": [200]}

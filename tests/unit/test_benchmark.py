@@ -143,6 +143,19 @@ def test_turns_are_taken():
     assert all(low <= middle <= high for middle, low, high in times.values())
 
 
+def test_a_problem_that_no_estimator_fits_has_tables_without_rows():
+    """The same columns; beside another problem's rows they change nothing."""
+    made = [
+        [make(settings) for make in (measure_toys, train_toys, time_toys)]
+        for problem in (Choice([0.2, 0.9, 0.5]), MeanSquaredDistance(0.3))
+        for settings in [toy_settings(problem, ("disarm",), training=("disarm", "arms"))]
+    ]
+    for without, others in zip(*made, strict=True):
+        assert without.empty
+        assert not others.empty
+        assert list(without) == list(others)
+
+
 @pytest.fixture(scope="module")
 def vae(tmp_path_factory):
     """Images, settings and a checkpoint of a VAE so small that its 5 latents can be enumerated."""

@@ -236,3 +236,27 @@ def test_figure_13_draws_the_states():
     assert len(figure.axes) == 2 * 9
     lean = [axes.lines[-1].get_xdata()[1] for axes in figure.axes[:9]]
     np.testing.assert_allclose(lean, 1.6 * np.sin(np.arange(0, 17, 2) / 100))
+    # Another task's episode is a strip of its own: they used to be one, its steps interleaved.
+    other = shown.assign(task="longer", observation_2=0.0)
+    figure = fig13_cartpole(
+        pd.concat([table(), table().assign(task="longer")]), pd.concat([shown, other])
+    )
+    lean = [axes.lines[-1].get_xdata()[1] for axes in figure.axes]
+    assert len(lean) == 4 * 9
+    np.testing.assert_allclose(lean[:9], 1.6 * np.sin(np.arange(0, 17, 2) / 100))
+    assert not any(lean[18:])
+    assert [figure.axes[9 * row].get_ylabel() for row in (0, 3)] == [
+        "cartpole\nRELAX\n17 steps",
+        "longer\nA2C\n17 steps",
+    ]
+
+
+def test_figure_11_draws_the_variance_of_the_seeds_that_are_left():
+    """One seed of RELAX less, as where it diverged, and its whole curve used to be gone."""
+    rows = table()
+    rows = rows[(rows.estimator != "relax") | (rows.seed > 0)]
+    lower = fig11_rl(rows).axes[1]
+    points = [len(line.get_xdata()) for line in lower.lines]
+    assert points
+    assert len(points) == 2
+    assert all(points)

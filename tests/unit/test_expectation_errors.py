@@ -124,6 +124,10 @@ def test_names_and_numbers_that_are_not_allowed():
     refused(lambda: relax.Expectation(latents=(3, 4), kind="gaussian"), "gaussian", "(3, 4)")
     refused(lambda: relax.Expectation(latents=(2, 3, 4)), "variables, outcomes")
     refused(lambda: relax.Expectation(latents=1, kind="categorical"), "two outcomes")
+    refused(lambda: relax.Expectation(hidden=100), "widths", "(100,)", "100")
+    refused(lambda: relax.Expectation(generator=42), "torch.Generator", "42")
+    refused(lambda: relax.Expectation("rloo", samples="4"), "samples", "'4'")
+    assert relax.Expectation(latents=np.int64(3)).latents.shape == (3,)
 
 
 def test_logits_that_are_not_what_was_promised():
@@ -145,6 +149,97 @@ def test_context_that_does_not_fit():
     refused(lambda: seeing(cost, LOGITS.clone().requires_grad_()), "context=2", "none")
     rows = torch.ones(4, 2, dtype=torch.float64)
     refused(lambda: seeing(cost, ROWS.clone().requires_grad_(), context=rows), "[50]", "[4, 2]")
+    for other in (np.ones((50, 2)), [1.0, 2.0], torch.tensor(1.0)):
+        refused(lambda c=other: seeing(cost, ROWS, context=c), "context must be a tensor")
+
+
+def test_a_context_that_is_not_finite_is_named_before_it_has_spoilt_anything():
+    """The logits and φ were NaN after one step, and the next sentence blamed the step."""
+    E = expectation("relax", context=2)
+    context = torch.ones(50, 2, dtype=torch.float64)
+    context[7, 1] = torch.nan
+    refused(lambda: E(cost, ROWS.clone().requires_grad_(), context), "context", "1 of 100")
+    assert all(p.grad is None for p in E.parameters())
+
+
+def test_evaluation_takes_the_context_that_training_takes():
+    """VIMCO's bound could not be had without a gradient where it was made with a context."""
+    context = torch.ones(50, 2, dtype=torch.float64)
+    for name in ("vimco", "disarm_iw", "relax"):
+        E = expectation(name, context=2)
+        with torch.no_grad():
+            assert E(cost, ROWS, context).shape == (50,)
+
+
+def test_evaluation_refuses_the_logits_that_training_refuses():
+    E = relax.Expectation("relax", (2, 4))
+    masked = torch.full((5, 2, 4), -torch.inf)
+    f = lambda b: b[..., 0].sum(-1)  # noqa: E731
+    refused(lambda: E(f, masked.clone().requires_grad_()), "masked")
+    with torch.no_grad():
+        refused(lambda: E(f, masked), "masked")
+        gaussian = relax.Expectation("lax", 1, kind="gaussian")
+        refused(lambda: gaussian(f, torch.tensor([torch.inf, 0.0])), "finite")
+
+
+def test_a_value_in_the_place_of_the_cost():
+    refused(lambda: expectation("relax")(cost(LOGITS), LOGITS), "function of b", "Tensor")
+
+
+def in_place(b):
+    b *= 2
+    b -= 1
+    return cost(b)
+
+
+def in_numpy(b):
+    signs = b.numpy()
+    signs *= 2
+    signs -= 1
+    return torch.from_numpy(cost(torch.from_numpy(signs)).numpy())
+
+
+@pytest.mark.parametrize("name", ["disarm", "arms", "local_expectation", "bitflip", "exact"])
+@pytest.mark.parametrize("wrong", [in_place, in_numpy])
+def test_a_cost_that_changes_its_b_changes_its_own(name, wrong):
+    """DisARM's gradient was twice the truth, and the sample that came back was of -1 and 1."""
+    found = []
+    for f in (lambda b: cost(2 * b - 1), wrong):
+        E = expectation(name, generator=torch.Generator().manual_seed(1))
+        found.append(E.estimate(f, ROWS))
+    for right, one in zip(*found, strict=True):
+        torch.testing.assert_close(one, right)
+
+
+@pytest.mark.parametrize("name", ["rebar", "relax"])
+def test_one_expectation_inside_its_own_cost(name):
+    """It ended in a "second time" of torch's; each in its own is the way, and another's is fine."""
+    settings = {"add_relaxed_cost": True}
+    outer, inner = expectation(name, **settings), expectation(name, **settings)
+    weight = torch.randn(3, 3, dtype=torch.float64)
+
+    def nested(within):
+        return lambda b1: within(lambda b2: cost(b1 * b2), b1 @ weight)
+
+    alpha = ROWS.clone().requires_grad_()
+    refused(lambda: outer(nested(outer), alpha), "inside its own cost", "deepcopy")
+    outer(nested(inner), alpha).mean().backward()
+    assert all(p.grad is not None for E in (outer, inner) for p in E.parameters())
+    with torch.no_grad():
+        assert outer(nested(outer), ROWS).shape == (50,)
+
+
+def test_a_cost_without_a_second_derivative_says_so():
+    """As that of an attention kernel: torch's words named only its own operator."""
+
+    def distances(b):
+        x = b.unsqueeze(-1) * torch.arange(4.0)
+        return torch.cdist(x, x + 1).sum((-2, -1))
+
+    E = relax.Expectation("rebar", 3)
+    logits = torch.zeros(5, 3, requires_grad=True)
+    refused(lambda: E(distances, logits), "'rebar' needs second derivatives", "would do")
+    relax.Expectation("relax", 3)(distances, logits).sum().backward()
 
 
 def test_second_derivatives_are_refused_in_words():

@@ -6,9 +6,11 @@ import pytest
 from unit import made_up
 
 from relax.estimators.registry import REGISTRY, Entry
+from relax.experiments.theory.figures import fig8_concrete_bias_variance
 from relax.experiments.toy.figures import fig1_toy_training, fig2_toy_variance_relaxation
 from relax.experiments.vae.figures import fig3_vae_training, fig4_vae_variance, fig5_vae_midtraining
 from relax.experiments.vae.picture_figures import fig12_vae_pictures, tiled
+from relax.presentation.common import log_variance
 from relax.presentation.style import finish, new_figure, save
 
 ONE = [("digits", "linear1")]
@@ -89,6 +91,30 @@ def test_figure_2(tmp_path):
         assert list(relax.get_xdata()) == pytest.approx(expected)
         assert list(relax.get_ydata()) == pytest.approx([np.log(0.01)] * 2)
     assert right.xaxis_inverted()
+
+
+def test_a_variance_of_rounding_alone_is_not_drawn():
+    """The logarithm of 1e-31 set the axes, and all other curves were one line at the top."""
+    variance = pd.Series([1e-31, 0.0, 1e-29, 1.0])
+    expected = [np.nan, np.nan, np.log(1e-29), 0.0]
+    np.testing.assert_allclose(log_variance(variance), expected)
+
+
+def test_figure_8_draws_every_theta():
+    """Those after the fifth were left out without a word."""
+    thetas = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9]
+    rows = [
+        (target, theta, temperature, theta * temperature, 1 + temperature, 1.0)
+        for target in (0.45, 0.499)
+        for theta in thetas
+        for temperature in (0.1, 1.0)
+    ]
+    columns = "target theta temperature bias variance exact_gradient"
+    figure = fig8_concrete_bias_variance(pd.DataFrame(rows, columns=columns.split()))
+    shown = legend(figure)
+    assert [text for text in shown if "theta" in text] == [rf"$\theta={t:g}$" for t in thetas]
+    colours = {line.get_color() for line in figure.axes[1].lines}
+    assert len(colours) == len(thetas)
 
 
 SIZES = pytest.mark.parametrize(("problems", "seeds"), [(ONE, 1), (ONE, 3), (FOUR, 2)])

@@ -132,6 +132,11 @@ MISTAKES = [
         "benchmark.samples: 'arm' takes a multiple of 2 samples of a latent, not 3",
         "with [3]: rloo, arms, double_cv, rodeo, vimco, disarm_iw",
     ),
+    (
+        "{benchmark.samples: [2, 1], benchmark.bound: [nvil, vimco]}",
+        "benchmark.bound: 'vimco' takes 2 or more samples of a latent, not 1, and is measured with",
+        "every K of benchmark.samples; with [2, 1]: reinforce, nvil",
+    ),
     ("benchmark.toys.many.latents: 1", "benchmark.toys.many.latents: must be 2 or more; got 1"),
     (
         "own.estimators: [reinforce, rebar]",
@@ -160,6 +165,21 @@ MISTAKES = [
         "vae.estimators: 'exact' takes at most 16 latents and vae has 20",
     ),
     ("toy.estimators: [relax, relax]", "toy.estimators: names something twice"),
+    (
+        "toy.estimators: [disarm_tree]",
+        "toy.estimators: one must be for bernoulli latents, which toy.targets has",
+        "got ['disarm_tree']; for them are: exact, reinforce, concrete",
+    ),
+    (
+        "toy.estimators: [arm, disarm]",
+        "toy.estimators: one must be for categorical latents, which toy.categorical has",
+        "gumbel_rao, reinmax, disarm_tree",
+    ),
+    (
+        "archive.tried: [mine]",
+        "archive.tried: stands beside archive.runs, which names none; must be empty then",
+        "got ['mine']",
+    ),
     ("toy.estimators: [1]", "toy.estimators[0]: must be text; got 1"),
     (
         "vae.estimators: [exact, rebar]",

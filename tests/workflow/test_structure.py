@@ -1,5 +1,6 @@
 """A table of one's own for structure learning: found, or refused before anything is trained."""
 
+import pandas as pd
 import pytest
 import yaml
 from workflow.project import TINY, Project
@@ -14,10 +15,10 @@ def project(tmp_path_factory):
     return made
 
 
-def configured(project, file):
-    """The path of the tiny configuration with the user's table."""
+def configured(project, file, nodes=()):
+    """The path of the tiny configuration with the user's table, and no random graph to learn."""
     config = yaml.safe_load(TINY.read_text(encoding="utf-8"))
-    config["structure"] |= {"file": file, "random": {"nodes": [], "estimators": []}}
+    config["structure"] |= {"file": file, "random": {"nodes": [*nodes], "estimators": []}}
     path = project.path / "own.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     return path
@@ -28,6 +29,17 @@ def test_a_table_is_trained_on(project):
     jobs = project.planned("figure_18", config=configured(project, "good.csv"))
     trained = [f"train_structure {name}" for name in ("relax", "rloo")]
     assert jobs == sorted(["figure_18", "structure_graphs", *trained])
+
+
+def test_random_graphs_that_nobody_learns_are_not_drawn(project):
+    """Sizes without estimators: the table and the figures are of the user's table alone."""
+    config = configured(project, "good.csv", nodes=[4])
+    targets = ("table_structure", "figure_17", "figure_18", "claims_structure")
+    run = project.snakemake(*targets, "--cores", "2", config=config)
+    assert run.returncode == 0, run.stdout
+    results = project.path / "results" / "tiny"
+    for table in ("tables/structure.csv", "structure/graphs.csv"):
+        assert set(pd.read_csv(results / table).problem) == {"data"}
 
 
 def test_a_file_that_is_not_there_is_named(project):

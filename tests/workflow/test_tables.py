@@ -88,7 +88,9 @@ COLUMNS = {
         "problem objective noise latents relaxed estimator samples seed checkpoint variance "
         "squared_bias estimates"
     ),
-    "benchmark/*/training.csv": "problem objective noise estimator samples seed step loss",
+    "benchmark/*/training.csv": (
+        "problem objective latents relaxed noise estimator samples seed step loss"
+    ),
     "benchmark/**/seconds.csv": (
         "problem objective estimator samples seconds seconds_low seconds_high step_seconds"
     ),
@@ -97,7 +99,7 @@ COLUMNS = {
         "squared_bias updates flat estimates"
     ),
     "benchmark/vae/*/*/*/*/training.csv": (
-        "problem objective noise estimator samples seed step loss valid_loss"
+        "problem objective latents relaxed noise estimator samples seed step loss valid_loss"
     ),
     "tables/estimators.csv": (
         "problem objective estimator samples unbiased noise seeds checkpoints log_variance "

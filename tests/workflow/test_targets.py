@@ -64,6 +64,16 @@ MADE += [*BENCHMARK, *COMPARED]
 EVERYTHING = sorted([*MADE, *FIGURES, *TABLES])
 
 
+def test_the_papers_scale_trains_what_it_compares(tmp_path):
+    """280 jobs, as config/paper.yaml says: no other VAE for 2,000,000 steps for the benchmark."""
+    paper = ROOT / "config" / "paper.yaml"
+    jobs = Project.fresh(tmp_path / "project").planned_jobs(config=paper)
+    trained = [job.wildcards["dataset"] for job in jobs if job.rule == "train_vae"]
+    assert len(trained) == 280
+    assert set(trained) == {"mnist", "omniglot"}
+    assert "280 training jobs" in paper.read_text(encoding="utf-8")
+
+
 # All with config.yaml as it is: nothing of the default preset is built in the tiny run's folder.
 def test_default_target_builds_everything(tiny):
     """`snakemake` alone: every figure and every table."""

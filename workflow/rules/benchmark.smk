@@ -77,104 +77,106 @@ rule benchmark_toys:
         "../scripts/benchmark_toys.py"
 
 
-rule benchmark_vae:
-    input:
-        images=f"{RESULTS}/data/{{dataset}}.npz",
-        checkpoints=[
-            f"{BENCHMARK_RUN}/checkpoint_{step}.pt"
-            for step in sorted({HALFWAY, VAE["steps"]})
-        ],
-    output:
-        variance=f"{BENCHMARK_VAE}/variance.csv",
-        seconds=f"{BENCHMARK_VAE}/seconds.csv",
-    log:
-        f"{LOGS}/benchmark/vae/{{dataset}}/{{model}}/variance.log",
-    benchmark:
-        f"{BENCHMARKS}/benchmark/vae/{{dataset}}/{{model}}/variance.tsv"
-    conda:
-        "../../envs/relax.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(480),
-        gpu=GPUS,
-    params:
-        code=sources(
-            "experiments.benchmark.vae",
-            "data.images",
-            "runs.jobs",
-            "runs.tables",
-            # The reference of the biases, and whose noise the bound has, besides.
-            estimators=[
-                *BENCHMARK["estimators"],
-                *BENCHMARK["training"],
-                *BENCHMARK["bound"],
-                *("local_expectation", "vimco"),
+# What biases are measured from is for bits alone: a VAE of choices has no part in this.
+if not OUTCOMES:
+
+    rule benchmark_vae:
+        input:
+            images=f"{RESULTS}/data/{{dataset}}.npz",
+            checkpoints=[
+                f"{BENCHMARK_RUN}/checkpoint_{step}.pt"
+                for step in sorted({HALFWAY, VAE["steps"]})
             ],
-        ),
-        estimator=TRAJECTORY,
-        seeds=BENCHMARK_SEEDS,
-        learning_rate=VAE["learning_rates"][0],
-        estimators=BENCHMARK["estimators"],
-        training=BENCHMARK["training"],
-        bound=BENCHMARK["bound"],
-        samples=BENCHMARK["samples"],
-        timings=BENCHMARK["timings"],
-        tuning_block=BENCHMARK["vae"]["tuning_block"],
-        tuning_steps=BENCHMARK["vae"]["tuning_steps"],
-        minibatches=BENCHMARK["vae"]["minibatches"],
-        draws=BENCHMARK["vae"]["draws"],
-        reference_draws=BENCHMARK["vae"]["reference_draws"],
-        batch=VAE["batch"],
-        latents=VAE["latents"],
-        noise=VAE["noise"],
-        learning=learning_settings(BENCHMARK["estimators"]),
-        surrogate=in_one_order(VAE["surrogate"]),
-    script:
-        "../scripts/benchmark_vae.py"
+        output:
+            variance=f"{BENCHMARK_VAE}/variance.csv",
+            seconds=f"{BENCHMARK_VAE}/seconds.csv",
+        log:
+            f"{LOGS}/benchmark/vae/{{dataset}}/{{model}}/variance.log",
+        benchmark:
+            f"{BENCHMARKS}/benchmark/vae/{{dataset}}/{{model}}/variance.tsv"
+        conda:
+            "../../envs/relax.yaml"
+        threads: 1
+        resources:
+            mem_mb=growing(4000),
+            runtime=growing(480),
+            gpu=GPUS,
+        params:
+            code=sources(
+                "experiments.benchmark.vae",
+                "data.images",
+                "runs.jobs",
+                "runs.tables",
+                # The reference of the biases, and whose noise the bound has, besides.
+                estimators=[
+                    *BENCHMARK["estimators"],
+                    *BENCHMARK["training"],
+                    *BENCHMARK["bound"],
+                    *("local_expectation", "vimco"),
+                ],
+            ),
+            estimator=TRAJECTORY,
+            seeds=BENCHMARK_SEEDS,
+            learning_rate=VAE["learning_rates"][0],
+            estimators=BENCHMARK["estimators"],
+            training=BENCHMARK["training"],
+            bound=BENCHMARK["bound"],
+            samples=BENCHMARK["samples"],
+            timings=BENCHMARK["timings"],
+            tuning_block=BENCHMARK["vae"]["tuning_block"],
+            tuning_steps=BENCHMARK["vae"]["tuning_steps"],
+            minibatches=BENCHMARK["vae"]["minibatches"],
+            draws=BENCHMARK["vae"]["draws"],
+            reference_draws=BENCHMARK["vae"]["reference_draws"],
+            batch=VAE["batch"],
+            latents=VAE["latents"],
+            noise=VAE["noise"],
+            learning=learning_settings(BENCHMARK["estimators"]),
+            surrogate=in_one_order(VAE["surrogate"]),
+        script:
+            "../scripts/benchmark_vae.py"
 
-
-rule train_benchmark_vae:
-    input:
-        images=f"{RESULTS}/data/{{dataset}}.npz",
-    output:
-        table=f"{BENCHMARK_VAE}/{{estimator}}/k{{samples}}/training.csv",
-    log:
-        f"{LOGS}/benchmark/vae/{{dataset}}/{{model}}/{{estimator}}/k{{samples}}.log",
-    benchmark:
-        f"{BENCHMARKS}/benchmark/vae/{{dataset}}/{{model}}/{{estimator}}/k{{samples}}.tsv"
-    conda:
-        "../../envs/relax.yaml"
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(1440),
-        gpu=GPUS,
-    params:
-        code=estimator_sources(
-            "experiments.benchmark.vae_training",
-            "runs.resume",
-            "data.images",
-            "runs.jobs",
-            "runs.tables",
-        ),
-        seeds=list(range(BENCHMARK["vae"]["seeds"])),
-        steps=BENCHMARK["vae"]["steps"],
-        learning_rate=BENCHMARK["vae"]["learning_rate"],
-        batch=VAE["batch"],
-        latents=VAE["latents"],
-        noise=VAE["noise"],
-        direct_gradient=False,
-        adam_beta2=VAE["adam_beta2"],
-        evaluation_samples=VAE["evaluation_samples"],
-        bound_samples=1,
-        learning=lambda wildcards: learning_settings([wildcards.estimator]),
-        surrogate=lambda wildcards: {
-            **surrogate_settings("vae")(wildcards),
-            "samples": int(wildcards.samples),
-        },
-    script:
-        "../scripts/train_benchmark_vae.py"
+    rule train_benchmark_vae:
+        input:
+            images=f"{RESULTS}/data/{{dataset}}.npz",
+        output:
+            table=f"{BENCHMARK_VAE}/{{estimator}}/k{{samples}}/training.csv",
+        log:
+            f"{LOGS}/benchmark/vae/{{dataset}}/{{model}}/{{estimator}}/k{{samples}}.log",
+        benchmark:
+            f"{BENCHMARKS}/benchmark/vae/{{dataset}}/{{model}}/{{estimator}}/k{{samples}}.tsv"
+        conda:
+            "../../envs/relax.yaml"
+        threads: 1
+        resources:
+            mem_mb=growing(4000),
+            runtime=growing(1440),
+            gpu=GPUS,
+        params:
+            code=estimator_sources(
+                "experiments.benchmark.vae_training",
+                "runs.resume",
+                "data.images",
+                "runs.jobs",
+                "runs.tables",
+            ),
+            seeds=list(range(BENCHMARK["vae"]["seeds"])),
+            steps=BENCHMARK["vae"]["steps"],
+            learning_rate=BENCHMARK["vae"]["learning_rate"],
+            batch=VAE["batch"],
+            latents=VAE["latents"],
+            noise=VAE["noise"],
+            direct_gradient=False,
+            adam_beta2=VAE["adam_beta2"],
+            evaluation_samples=VAE["evaluation_samples"],
+            bound_samples=1,
+            learning=lambda wildcards: learning_settings([wildcards.estimator]),
+            surrogate=lambda wildcards: {
+                **surrogate_settings("vae")(wildcards),
+                "samples": int(wildcards.samples),
+            },
+        script:
+            "../scripts/train_benchmark_vae.py"
 
 
 use rule figure_1 as figure_14 with:

@@ -243,7 +243,9 @@ def task_tables(table, tasks):
 
 
 def benchmark_runs(name):
-    """Paths of this table of every VAE that the benchmark of estimators measures."""
+    """Paths of this table of every VAE that the benchmark of estimators measures: of bits alone."""
+    if config["vae"]["latent_kind"] == "categorical":
+        return []
     return expand(
         f"{BENCHMARK_VAE}/{name}.csv",
         dataset=config["benchmark"]["vae"]["datasets"],
@@ -280,6 +282,12 @@ def structure_file(wildcards):
     if not os.path.isfile(file):
         raise WorkflowError(f"structure.file: there is no file '{file}'")
     return file
+
+
+def random_nodes():
+    """The numbers of nodes of the random graphs that some estimator is trained on."""
+    random = config["structure"]["random"]
+    return random["nodes"] if random["estimators"] else []
 
 
 def structure_problems(estimator):

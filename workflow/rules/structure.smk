@@ -28,7 +28,7 @@ rule structure_graphs:
         runtime=growing(10),
     params:
         code=sources("experiments.structure.problem", "runs.jobs", "runs.tables"),
-        nodes=STRUCTURE["random"]["nodes"],
+        nodes=random_nodes(),
         transform=STRUCTURE["transform"],
     script:
         "../scripts/structure_graphs.py"

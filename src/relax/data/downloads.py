@@ -35,7 +35,7 @@ def fetch(source, path, mirror=None, log=None, transport=None):
     `url`, from the file of that name in the mirror if it has one, and else from the address.
 
     Args:
-        source: `path` or `url`, and a pin; see `relax/datasets.yaml`.
+        source: `path` or `url`, and a pin; see `relax/data/datasets.yaml`.
         path: where to; its last part is the name searched in the mirror.
         mirror: a directory or None, relative to the working directory.
         log: an open text file or None.

@@ -2,7 +2,7 @@
 
 A prepared data set is an `.npz` with `train`, `valid` and `test`: uint8 arrays of 0 and 1,
 [image, pixel] with pixels row by row, and `shape`, the height and width of an image.
-`relax/preparation.py` writes it.
+`relax/data/preparation.py` writes it.
 """
 
 import zlib

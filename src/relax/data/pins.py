@@ -14,7 +14,7 @@ AS_TEXT = "text_sha256"
 
 
 def pin_of(source):
-    """The pin of a declared file (see `relax/datasets.yaml`)."""
+    """The pin of a declared file (see `relax/data/datasets.yaml`)."""
     return {kind: source[kind] for kind in (*KINDS, AS_TEXT) if kind in source}
 
 

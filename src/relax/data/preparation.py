@@ -1,4 +1,4 @@
-"""From files as they are to prepared data sets; see `relax/data.py` for the prepared format.
+"""From files as they are to prepared data sets; see `relax/data/images.py` for the prepared format.
 
 The steps, for every data set alike: read an array a split, check it, bring it to [image, pixel]
 with pixels row by row, binarize it, and hold images out of the training set where asked.

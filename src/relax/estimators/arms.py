@@ -52,7 +52,8 @@ def antithetic_samples(logits: Tensor, u: Tensor) -> Pair:
     """
     others = u.shape[-3] - 1
     e = torch.log(u)
-    rest = 1 - e / e.sum(-3, keepdim=True)
+    # Not 0, to which it may round: even the value that is all but impossible would be drawn.
+    rest = (1 - e / e.sum(-3, keepdim=True)).clamp_(min=torch.finfo(e.dtype).eps / 4)
     log_m = logsigmoid(-logits.abs())
     rare = torch.sign(torch.exp(log_m / others).unsqueeze(-3) - rest).clamp_(min=0)
     b = torch.where(logits.unsqueeze(-3) < 0, rare, 1 - rare)

@@ -37,6 +37,8 @@ def bordered(rule: Callable[..., Estimate]) -> Callable[..., Estimate]:
 
     What it does besides checking:
 
+    - noise is of the latents' shape, [replica, K * batch, latent] for K samples: nothing is
+      broadcast, which would make one latent's noise another's;
     - noise of exactly 0 or 1, as `torch.rand` draws it, becomes the number next to it;
     - a logit of ±∞ (a probability of 0 or 1, a masked outcome) is taken for one that no noise
       reaches (`Relaxation.settle`), and its gradient is zero;
@@ -45,7 +47,7 @@ def bordered(rule: Callable[..., Estimate]) -> Callable[..., Estimate]:
 
     Raises:
         ArgumentError: logits, noise, surrogate or cost are not what the estimator's contract says.
-        NonFiniteError: the cost is not finite.
+        NonFiniteError: the cost is not finite, or the gradient made of it.
     """
 
     @functools.wraps(rule)
@@ -58,6 +60,7 @@ def bordered(rule: Callable[..., Estimate]) -> Callable[..., Estimate]:
         if surrogate is not None:
             _check_surrogate(surrogate, logits.dtype, relaxation)
         settled, fixed = _settled(logits.detach(), relaxation)
+        _check_noise(noise, relaxation.noise_shape(settled))
         noise = noise._make(_inside(name, u, settled, relaxation) for name, u in _named(noise))
         held = HeldCost(cost)
         result = rule(surrogate, held, settled, noise, context, relaxation, **settings)
@@ -68,6 +71,7 @@ def bordered(rule: Callable[..., Estimate]) -> Callable[..., Estimate]:
                 f"{list(logits.shape)}: make the surrogate for {logits.shape[0]} replicas, and "
                 f"noise and context for the logits' batch"
             )
+        checks.finite_gradient(result.gradient)
         return result if fixed is None else result.held(fixed)
 
     return estimate
@@ -80,7 +84,7 @@ class HeldCost:
         self.cost = cost
 
     def __call__(self, b: Tensor) -> Tensor:
-        return checks.evaluate(self.cost, b)
+        return checks.evaluate_untouched(self.cost, b)
 
     def __getattr__(self, name):
         return getattr(self.cost, name)
@@ -126,6 +130,21 @@ def _check_surrogate(surrogate, dtype, relaxation):
                 )
 
 
+def _check_noise(noise, shape):
+    """Noise for these latents: as many replicas and latents, and rows for whole samples."""
+    replicas, batch, latents = shape
+    for name, u in _named(noise):
+        if u is None:
+            continue
+        checks.tensor(f"noise.{name}", u, AXES)
+        fits = u.shape[0] == replicas and u.shape[2] == latents
+        if not fits or u.shape[1] < batch or u.shape[1] % max(batch, 1):
+            raise ArgumentError(
+                f"noise.{name} must be [{replicas}, {batch}, {latents}], as the latents are, or "
+                f"for K samples of them [{replicas}, K * {batch}, {latents}]; got {list(u.shape)}"
+            )
+
+
 def _settled(logits, relaxation):
     """Finite logits, and which of them were not, or None."""
     if logits.is_cpu:
@@ -139,7 +158,6 @@ def _inside(name, u, logits, relaxation):
     """Noise of a type that the relaxation takes, strictly inside (0, 1)."""
     if not isinstance(u, Tensor):
         return u
-    checks.float_type(f"the type of noise.{name}", u.dtype)
     if u.dtype not in (logits.dtype, relaxation.noise_type(logits.dtype)):
         u = u.to(logits.dtype)
     if u.is_cpu and u.numel():

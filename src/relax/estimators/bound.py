@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from relax.estimators.samples import by_sample
+from relax.estimators.samples import by_sample, only
 from relax.relaxations.bernoulli import BERNOULLI
 
 if TYPE_CHECKING:
@@ -71,10 +71,15 @@ def side_by_side(rows: Tensor, batch: int) -> Tensor:
 def on_bound(estimator: Estimator) -> Estimator:
     """The estimator of the gradient of E[-L̂], from one of E[f] with one sample.
 
-    Its surrogate may not look at z: it is given K latents for each that it knows.
+    Its surrogate may not look at z: it is given K latents for each that it knows. The latents are
+    Bernoulli: the logits of K categorical variables or Gaussians do not lie side by side so.
+
+    Raises:
+        ArgumentError: in an estimate, latents of another kind.
     """
 
     def estimate(surrogate, cost, logits, noise, context=None, relaxation=BERNOULLI):
+        only(("bernoulli",), relaxation, "on_bound")
         batch = logits.shape[1]
         samples = noise.u.shape[1] // batch
         joint = Bound(cost, samples)

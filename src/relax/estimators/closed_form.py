@@ -70,7 +70,11 @@ def coupled_estimate(form: ClosedForm, cost: Cost, draw: Draw) -> Estimate:
     def in_surrogate(w):
         wanted = [x.requires_grad for x in form.inputs]
         with torch.no_grad():
-            return dict(zip(form.inputs, derivatives(None, w, wanted), strict=True))
+            found: dict[Tensor, Tensor] = {}
+            for x, d in zip(form.inputs, derivatives(None, w, wanted), strict=True):
+                # What c holds twice, such as one network in both parts of a sum, adds up.
+                found[x] = found[x] + d if x in found and d is not None else d
+            return found
 
     signal, gradient = differentiable((signal, gradient), derivatives, form.inputs)
     return Estimate(b, f, gradient, signal, WrittenOut(gradient, in_surrogate))

@@ -53,7 +53,7 @@ def balanced_tree(outcomes: int) -> Tensor:
                 [float(i >= middle) * 2 - 1 if low <= i < high else 0.0 for i in range(outcomes)]
             )
             todo += [(low, middle), (middle, high)]
-    return torch.tensor(nodes, dtype=torch.float64)
+    return torch.tensor(nodes, dtype=torch.float64).view(-1, outcomes)
 
 
 def tree_estimate(
@@ -83,7 +83,8 @@ def tree_estimate(
     ]
     a = (sides[1] - sides[0]).unsqueeze(1)
     theta = torch.sigmoid(a)
-    bits = [torch.sign(torch.logit(v) + a).clamp(min=0).to(a.dtype) for v in (u, 1 - u)]
+    z = torch.logit(u)  # that of 1 - u, which may round to 1, is -z
+    bits = [torch.sign(noise + a).clamp(min=0).to(a.dtype) for noise in (z, -z)]
     paths = [follow(tree, bit) for bit in bits]
     b = torch.cat([leaf for leaf, _ in paths], 1)
     rows = b.flatten(-2).flatten(1, 2)

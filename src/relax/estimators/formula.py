@@ -31,6 +31,7 @@ What makes estimates fast is elsewhere: `relax.estimators.closed_form`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -168,6 +169,20 @@ class Estimator:
         def rule(self) -> Callable[..., Estimate]: ...
 
     def __post_init__(self):
+        make = getattr(self.surrogate, "__wrapped__", self.surrogate)
+        object.__setattr__(self, "surrogate", _marked(make))
         rule = getattr(self.estimate, "__wrapped__", self.estimate)
         object.__setattr__(self, "rule", rule)
         object.__setattr__(self, "estimate", bordered(rule))
+
+
+def _marked(make):
+    """The surrogate's factory, so that the module tells what latents it was made for."""
+
+    @functools.wraps(make, updated=())
+    def surrogate(spec, generators):
+        made = make(spec, generators)
+        made.relaxation = spec.relaxation
+        return made
+
+    return surrogate

@@ -48,11 +48,13 @@ def objective_gradients(
         return list(zip(parameters, torch.autograd.grad(objectives, parameters), strict=True))
     # ∂(Σ g² / batch) = Σ (2 g / batch) ∂g, without a tape through the sum.
     outputs = [estimate.gradient for estimate in estimates]
-    weights = [g.detach() * (2 / g.shape[-2]) for g in outputs]
+    # The batch is the last axis but one, or, of [replica, batch, variable, outcome], but two.
+    weights = [g.detach() * (2 / g.shape[1 if g.dim() == 4 else -2]) for g in outputs]
     written_out = [d for estimate in estimates if (d := derivatives_in_surrogate(estimate))]
     if len(written_out) == len(outputs):
         found: dict[Tensor, Tensor] = {}
         for derivatives, weight in zip(written_out, weights, strict=True):
-            found |= derivatives(weight)
+            for parameter, g in derivatives(weight).items():
+                found[parameter] = found[parameter] + g if parameter in found else g
         return [(parameter, found[parameter]) for parameter in parameters]
     return list(zip(parameters, torch.autograd.grad(outputs, parameters, weights), strict=True))

@@ -38,7 +38,8 @@ class Entry(NamedTuple):
     learns: bool = False  # whether its surrogate has parameters φ
     unbiased: bool = True  # whether its mean is the true gradient; the tests hold it to its word
     of_z: bool = True  # whether its control variate is a function of z alone, to be drawn over u
-    max_latents: int | None = None  # the most latents it can handle; None: any number
+    # The most latents it can handle (of choices, as many bits as their values take); None: any.
+    max_latents: int | None = None
     # Sections of the configuration that may name it: rl takes those that evaluate the cost at b
     # alone, and only there is a state to see; bound is the multi-sample objective.
     sections: tuple[str, ...] = ("toy", "vae")
@@ -93,7 +94,7 @@ REGISTRY = {
         "relax.exact.estimator",
         "exact gradient",
         max_latents=MOST_ENUMERATED,
-        evaluations=lambda samples, latents: 2**latents,
+        evaluations=lambda samples, latents: 2**latents + 1,  # and at the b that it returns
     ),
     "reinforce": Entry(
         "relax.estimators.reinforce", "REINFORCE", sections=(*EVERYWHERE, "bound"), kinds=ANY
@@ -239,7 +240,7 @@ def estimator_names(
     """Names of the estimators that do under these circumstances, in the registry's order.
 
     Args:
-        latents: how many latents they must handle.
+        latents: how many latents they must handle; of choices, how many bits have as many values.
         section: "toy", "vae", "rl" or "bound": where in the configuration they are to be named.
         kind: "bernoulli", "categorical", ...: `kind` of the relaxation; None: any of them.
         samples: K, how many samples of a latent there are; None: as many as each takes.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relax.estimators.formula import Estimate, Estimator
-from relax.estimators.samples import value_and_gradient
+from relax.estimators.samples import only, value_and_gradient
 from relax.relaxations.bernoulli import BERNOULLI
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def second_order_estimate(
     relaxation: Relaxation = BERNOULLI,
 ) -> Estimate:
     """The estimate above; arguments as in `formula.control_variate_estimate`."""
+    only(("bernoulli", "categorical", "joint"), relaxation, "reinmax")
     logits = logits.detach()
     b = relaxation.hard_sample(logits, noise.u)
     f, slope = value_and_gradient(cost, b)

@@ -11,10 +11,13 @@ from torch import Tensor
 def variance_objective(gradient: Tensor) -> Tensor:
     """Sum over latents of the batch mean of g²: [replica, batch, latent] -> [replica].
 
+    So too of [replica, batch, variable, outcome].
+
     The estimator is unbiased for every φ, so ∂φ Var(g) = ∂φ E[g²] = E[∂φ g²]: descending the
     single-sample g² descends the variance (draft, equation 11, with its sign put right).
     """
-    return torch.linalg.vecdot(gradient, gradient).mean(1)
+    flat = gradient.flatten(2)
+    return torch.linalg.vecdot(flat, flat).mean(1)
 
 
 class Moments(NamedTuple):

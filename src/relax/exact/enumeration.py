@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from relax.estimators.border import by_variable
-from relax.numerics.checks import evaluate, is_finite
+from relax.numerics.checks import evaluate_untouched, is_finite
 from relax.relaxations.bernoulli import BERNOULLI
 
 if TYPE_CHECKING:
@@ -21,9 +21,21 @@ if TYPE_CHECKING:
 def enumerate_expectation(
     function: Cost, logits: Tensor, relaxation: Relaxation = BERNOULLI
 ) -> Tensor:
-    """E[function(b)] by enumeration; `function`: [replica, batch, latent] -> [replica, batch]."""
-    parts = (probability * function(b) for b, probability in relaxation.states(logits))
+    """E[function(b)] by enumeration; `function`: [replica, batch, latent] -> [replica, batch].
+
+    A b of probability 0 adds nothing, whatever the function is there.
+
+    Raises:
+        ConfigError: as `enumerate_gradient`.
+        ArgumentError: a function that does not return [replica, batch].
+    """
+    parts = (_weighted(function, b, p) for b, p in relaxation.states(logits))
     return functools.reduce(torch.add, parts)
+
+
+def _weighted(function, b, probability):
+    """p f(b), 0 where p is."""
+    return torch.where(probability > 0, probability * evaluate_untouched(function, b), 0.0)
 
 
 def enumerate_gradient(cost: Cost, logits: Tensor, relaxation: Relaxation = BERNOULLI) -> Tensor:
@@ -46,8 +58,7 @@ def enumerate_gradient(cost: Cost, logits: Tensor, relaxation: Relaxation = BERN
     if not is_finite(logits):
         relaxation.check_logits(logits)
     parts = (
-        torch.where(probability > 0, probability * evaluate(cost, b), 0.0).unsqueeze(-1)
-        * relaxation.score(logits, b)
-        for b, probability in relaxation.states(logits)
+        _weighted(cost, b, p).unsqueeze(-1) * relaxation.score(logits, b)
+        for b, p in relaxation.states(logits)
     )
     return functools.reduce(torch.add, parts).detach()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from relax.errors import ConfigError
+from relax.errors import ArgumentError, ConfigError
 from relax.estimators.variance import Moments
 from relax.numerics import checks
 from relax.numerics.streams import KINDS, Noise
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 OPEN_UNIT = (2.0**-53, 1 - 2.0**-53)  # float64 uniforms whose logit is finite
 
+
+# Of a b that is rarer than e^-25, the noise that gives it is too near to 0 or 1 to be told apart.
+LARGEST_LOGIT = 25.0
 
 # Quadrature nodes a dimension, and how far they reach in logit v, by number of latents.
 _RESOLUTION = {1: (257, 36.0), 2: (97, 24.0), 3: (33, 18.0)}
@@ -87,6 +90,16 @@ def centred_lines(
     """
     checks.named("noise", noise, KINDS)
     checks.tensor("logits", logits, ("replica", "batch", "latent"))
+    if logits.shape[1] != 1:
+        raise ArgumentError(
+            f"logits must be [replica, 1, latent] for quadrature; got {list(logits.shape)}: put "
+            "problems side by side along the replica axis"
+        )
+    if not bool((logits.detach().abs() <= LARGEST_LOGIT).all()):
+        raise ArgumentError(
+            f"quadrature takes logits from {-LARGEST_LOGIT:g} to {LARGEST_LOGIT:g}: beyond, the "
+            "noise of the rarer value is lost in rounding"
+        )
     v, weights = _grid(logits.shape[-1], nodes)
     v = v.expand(logits.shape[0], -1, -1)
     middle = torch.full_like(v, 0.5)
@@ -134,6 +147,7 @@ def exact_moments(
 
     Raises:
         ConfigError: more than three latents.
+        ArgumentError: logits of another shape, or beyond ±25, which rounding would make wrong.
     """
     logits = logits.detach()
     pieces = list(centred_lines(estimator, surrogate, cost, logits, noise, nodes))

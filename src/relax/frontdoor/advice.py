@@ -24,6 +24,8 @@ NOT_DIFFERENTIABLE = (
     "numpy() on Tensor that requires grad",
     "cannot be differentiated in b",
 )
+# What torch says of a function whose slope it cannot differentiate once more.
+NOT_TWICE = ("is not implemented", "once_differentiable", "double backward")
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,17 @@ class Circumstances:
         """How many samples it draws for each b."""
         return self.samples or max(2, self.entry.samples[0]) if "samples" in self.entry.reads else 1
 
+    @property
+    def of_cost(self) -> bool:
+        """Whether its c contains f at a relaxed b, whose slope φ then learns from."""
+        entry = self.entry
+        contains = entry.relaxed is True or (entry.relaxed == "added" and self.add_relaxed_cost)
+        return contains and entry.learns and entry.of_z
+
     def misfit(self, name: str | None = None, differentiable: bool = True) -> str | None:
         """Why an estimator, by default this one, cannot do it, in words; or None."""
-        latents = self.latents
-        name = name or self.name
-        return misfit(name, latents.flat, latents.kind, self.samples, differentiable)
+        latents, name = self.latents, name or self.name
+        return misfit(name, latents.bits, latents.kind, self.samples, differentiable)
 
     def others(self, differentiable: bool = True) -> str:
         """Two estimators that would do, in words."""
@@ -89,6 +97,12 @@ class Circumstances:
                     f"'{self.name}' needs the gradient of the cost in b, which cannot be had "
                     "through tensors made under torch.inference_mode(): make them outside, or use "
                     "torch.no_grad()"
+                ) from error
+            if self.of_cost and any(words in text for words in NOT_TWICE):
+                raise ArgumentError(
+                    f"'{self.name}' needs second derivatives of the cost in b, and torch has none "
+                    f"for this one ({' '.join(text.split())}); "
+                    f"{self.others(differentiable=False)} would do"
                 ) from error
             asked = self.entry.needs_gradient(self.add_relaxed_cost)
             if not asked or not any(words in text for words in NOT_DIFFERENTIABLE):

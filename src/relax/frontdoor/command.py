@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,10 +42,13 @@ def compared(chosen: Any) -> str:
             f"name the file and the function, as costs.py:cost; got {chosen.cost!r}"
         )
     latents = Latents(chosen.latents, chosen.kind)
+    if chosen.csv and not Path(chosen.csv).parent.is_dir():  # before all the work
+        raise ArgumentError(f"--csv: there is no folder '{Path(chosen.csv).parent}'")
     settings = {"samples": chosen.samples} if chosen.samples else {}
     table = compare(
         load_cost(path, name),
         _logits(latents, chosen.theta),
+        latents=latents.argument,
         kind=latents.kind,
         estimators=chosen.estimators,
         steps=chosen.steps,
@@ -56,7 +60,10 @@ def compared(chosen: Any) -> str:
         **settings,
     )
     if chosen.csv:
-        table.to_csv(chosen.csv)
+        try:
+            table.to_csv(chosen.csv)
+        except OSError as error:
+            print(f"error: --csv: '{chosen.csv}': {error.strerror}", file=sys.stderr)
     lines = [str(table), ""]
     lines += [f"bias and z: against {table.attrs['reference']}"]
     lines += [f"left out: {why}" for why in table.attrs["left out"].values()]

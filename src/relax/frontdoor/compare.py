@@ -13,8 +13,10 @@ from relax.errors import ArgumentError, RelaxError
 from relax.estimators.registry import REGISTRY, load_estimator
 from relax.frontdoor.expectation import Expectation
 from relax.frontdoor.latents import Latents
+from relax.frontdoor.loading import NamedCost
 from relax.frontdoor.moments import Moments, common, largest_z, reference
 from relax.frontdoor.printed import comparison
+from relax.numerics import checks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +39,7 @@ def compare(
     context: Tensor | None = None,
     *,
     estimators: Sequence[str] | None = None,
+    latents: int | Sequence[int] | None = None,
     kind: str | None = None,
     steps: int = 500,
     learning_rate: float = 0.01,
@@ -48,11 +51,15 @@ def compare(
     """Bias, variance and price of every estimator of d E[f(b)] / d logits that can run here.
 
     Each estimator is made as an `Expectation`, its φ tuned at these logits, and then drawn from.
-    The user's logits, models and random numbers are left as they are.
+    The user's logits, parameters and random numbers are left as they are. The cost is called many
+    times: what it keeps for itself, as a BatchNorm does in training, it keeps here too.
 
     Args:
         cost, logits, context: as in a call of `Expectation`.
         estimators: names; by default all of the registry.
+        latents: as of `Expectation`; by default the last axis of the logits, and of categorical
+            ones the last two, (variables, outcomes), if there are two. For a batch of single
+            choices say how many outcomes there are.
         kind: of the latents; by default that of the distribution given, or Bernoulli.
         steps: updates of φ before measuring, by Adam.
         learning_rate: of these.
@@ -70,8 +77,8 @@ def compare(
         - bias: the length of (mean of the draws - reference), over the latents of one datum; of an
           unbiased estimator it is noise, which the next column measures.
         - z: the largest |z-score| of all coordinates, corrected for how many there are (Šidák), so
-          that an unbiased estimator exceeds 3 once in 370 times. Coordinates where a value of b is
-          expected less than 10 times are left out.
+          that an unbiased estimator exceeds 3 once in 370 times. Coordinates are left out where a
+          value of b is expected less than 10 times, or fewer than 50 estimates are not zero.
         - variance: of one estimate, summed over the latents of one datum.
         - mean squared error: the same, plus the square of the bias where there is one.
         - evaluations, gradients: of f, in one estimate.
@@ -90,21 +97,26 @@ def compare(
         import pandas as pd
     except ImportError:
         raise ArgumentError("compare makes a table with pandas: pip install pandas") from None
-    latents = Latents.of(logits, kind)
+    checks.count("steps", steps, 0)
+    checks.count("estimates", estimates, 2)
+    checks.number("learning_rate", learning_rate, above=0)
+    shapes = Latents.of(logits, kind, latents)
+    cost = cost if isinstance(cost, NamedCost) or not callable(cost) else NamedCost(cost)
     with torch.inference_mode(False), torch.enable_grad():
-        tensor = latents.take(logits)
+        tensor = shapes.take(logits)
         tensor = tensor.clone() if tensor.is_inference() else tensor.detach()
         problem = (cost, tensor, context)
-        settings = {"latents": latents.argument, "kind": latents.kind, **settings}
+        settings = {"latents": shapes.argument, "kind": shapes.kind, **settings}
         leading = settings.get("any_leading", False)
         settings.setdefault("context", 0 if context is None else context.shape[-1])
+        estimators = [estimators] if isinstance(estimators, str) else estimators
         names = list(REGISTRY) if estimators is None else list(estimators)
         for name in names:
             load_estimator(name)
         devices = [] if tensor.device.type == "cpu" else [tensor.device]
         with torch.random.fork_rng(devices), _bar(len(names), steps, estimates, progress) as bar:
             torch.manual_seed(seed)
-            _try(cost, tensor, settings)
+            _try(problem, settings)
             made, left_out = {}, {}
             for number, name in enumerate(names):
                 generator = torch.Generator(tensor.device).manual_seed(1000 * seed + number)
@@ -128,9 +140,9 @@ def compare(
                     run.time()
                     bar.update(1)
             truths, source = reference(
-                {name: run.moments for name, run in made.items()}, *problem, latents, leading
+                {name: run.moments for name, run in made.items()}, *problem, shapes, leading
             )
-    rows = [_row(name, run, truths[name], latents, tensor) for name, run in made.items()]
+    rows = [_row(name, run, truths[name], shapes, tensor) for name, run in made.items()]
     table = pd.DataFrame(rows)
     price = table["mean squared error"] * table["seconds"]
     table = table.assign(price=price).sort_values(["unbiased", "price"], ascending=[False, True])
@@ -189,11 +201,11 @@ class _Run:
         self.seconds.append(time.perf_counter() - begun)
 
 
-def _try(cost, logits, settings):
-    """Raise at once for a cost that is wrong whatever the estimator."""
-    plain = {key: settings[key] for key in ("latents", "kind")}
+def _try(problem, settings):
+    """Raise at once for a cost or a setting that is wrong whatever the estimator."""
+    plain = {key: value for key, value in settings.items() if key != "samples"}
     with torch.no_grad():
-        Expectation("reinforce", **plain)(cost, logits)
+        Expectation("reinforce", **plain).estimate(*problem)
 
 
 def _row(name, run, truth, latents, logits):
@@ -205,13 +217,12 @@ def _row(name, run, truth, latents, logits):
     variance = moments.variance.sum().item() / rows if sampled else 0.0
     bias = z = error = float("nan")
     if truth is not None:
-        gradient, noise = truth
-        bias = (moments.mean - gradient).square().sum().div(rows).sqrt().item()
-        z = largest_z(moments, gradient, noise, common(latents, logits, moments.draws))
+        bias = (moments.mean - truth.gradient).square().sum().div(rows).sqrt().item()
+        z = largest_z(moments, truth, common(latents, logits, moments.draws))
         # The square of the measured bias has the noise of both means in it.
         error = variance
         if not unbiased:
-            noise = (moments.error.square() + noise.square()).sum().item() / rows
+            noise = (moments.error.square() + truth.error.square()).sum().item() / rows
             error += max(bias**2 - noise, 0.0)
     seconds = statistics.median(run.seconds)
     return {

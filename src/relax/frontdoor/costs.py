@@ -36,6 +36,9 @@ class UserCost:
     Attributes:
         evaluations, gradients: of f at one b, how often it was asked for, and how often at a b that
             its gradient was wanted in: each over the batch.
+
+    Raises:
+        ArgumentError: the function is none.
     """
 
     def __init__(
@@ -46,10 +49,16 @@ class UserCost:
         dtype: torch.dtype,
         any_leading: bool = False,
     ) -> None:
+        if not callable(function):
+            raise ArgumentError(
+                "the cost must be a function of b, which is drawn inside, as in E(cost, logits); "
+                f"got {_described(function)}"
+            )
         self.function, self.any_leading = function, any_leading
         self.batch, self.latents, self.dtype = tuple(batch), tuple(latents), dtype
         self.by_rows = getattr(function, "by_rows", False)
         self.who = getattr(function, "described", "the cost")
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
         self.rows = math.prod(self.batch)
         self.evaluations = self.gradients = 0
         self.surroundings: Callable[[], Any] = contextlib.nullcontext
@@ -77,8 +86,9 @@ class UserCost:
 
     def checked(self, b: Tensor, shape: Sequence[int]) -> Tensor:
         """f(b), where it is what it should be: a finite floating-point tensor of this shape."""
+        # A copy: what f does to its b in place, in numpy too, must not change the sample.
         with self.surroundings():
-            values = self.function(b.to(self.dtype))
+            values = self.function(b.to(self.dtype, copy=True))
         if not isinstance(values, Tensor):
             raise ArgumentError(
                 f"{self.who} must return a tensor of shape {list(shape)}, a value for each b; "

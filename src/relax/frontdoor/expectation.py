@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -89,6 +90,8 @@ class Expectation(nn.Module):
             on these latents.
     """
 
+    _running = False
+
     def __init__(
         self,
         estimator: str = "relax",
@@ -111,12 +114,23 @@ class Expectation(nn.Module):
     ) -> None:
         super().__init__()
         refuse_transforms()
+        if samples is not None:
+            checks.count("samples", samples)
         self.latents = Latents(latents, kind)
         self.asked = Circumstances(estimator, self.latents, samples, add_relaxed_cost)
         rule = load_estimator(estimator)
         self.asked.check()
         self.noise = checks.named("noise", noise, ("coupled", "independent"))
         self.context = checks.count("context", context, 0)
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise ArgumentError(
+                f"generator must be a torch.Generator; got {generator!r}: for a seed, "
+                "torch.Generator().manual_seed(seed)"
+            )
+        if not isinstance(hidden, tuple | list):
+            raise ArgumentError(
+                f"hidden must be the widths of the hidden layers, as (100,); got {hidden!r}"
+            )
         self.generator, self.any_leading = generator, any_leading
         spec = SurrogateSpec(
             latents=self.latents.flat,
@@ -162,6 +176,9 @@ class Expectation(nn.Module):
                 Categorical or Normal.
             context: [*batch, features], what the surrogate may see besides; a constant.
 
+        Each value of f is to be a function of the b in its own row alone: what one row's b does to
+        another's value (a normalisation over the batch, negatives from it) is not in the estimate.
+
         Raises:
             ArgumentError: f returned what it must not, an estimator that cannot do with this f, or
                 shapes that do not fit.
@@ -169,7 +186,7 @@ class Expectation(nn.Module):
         refuse_transforms()
         logits = self.latents.take(logits)
         if not torch.is_grad_enabled() or not (logits.requires_grad or self._learns()):
-            return self._value(cost, logits)
+            return self._value(cost, logits, context)
         made, learned, _ = self._estimate(cost, logits, context)
         if self.training:
             self.surrogate.observe(made.cost.detach())
@@ -235,7 +252,8 @@ class Expectation(nn.Module):
         f, wide = self._behind(cost, logits.detach())
         context = self._context(context, batch, wide)
         noise = self._noise(wide, f)
-        with full_precision(f, logits.device.type), self.asked.explained():
+        surroundings = full_precision(f, logits.device.type)
+        with surroundings, self.asked.explained(), self._alone():
             made = self.estimator.estimate(
                 self.surrogate, f, wide, noise, context, self.latents.relaxation
             )
@@ -243,6 +261,25 @@ class Expectation(nn.Module):
             if torch.is_grad_enabled():
                 learned = surrogate_gradients(self.estimator, self.surrogate, made, context)
         return made, learned, f
+
+    @contextlib.contextmanager
+    def _alone(self):
+        """In the block no call of the same module is borne where c contains the cost.
+
+        The inner call would be a part of the outer one's c, and φ would learn of itself.
+        """
+        outer = self._running
+        if outer and self.asked.of_cost and torch.is_grad_enabled():
+            raise ArgumentError(
+                f"this Expectation('{self.asked.name}') is called inside its own cost, and its "
+                "control variate contains that cost: give each of the calls an Expectation of its "
+                "own, such as copy.deepcopy makes"
+            )
+        self._running = True
+        try:
+            yield
+        finally:
+            self._running = outer
 
     def _behind(self, cost, logits):
         """The cost and the logits as the estimators have them; φ comes along."""
@@ -262,6 +299,10 @@ class Expectation(nn.Module):
 
     def _context(self, context, batch, like):
         """[1, rows, features]; nothing for surrogates that look at nothing."""
+        if context is not None and not (isinstance(context, Tensor) and context.dim()):
+            raise ArgumentError(
+                f"context must be a tensor [*batch, features]; got a {type(context).__name__}"
+            )
         features = context.shape[-1] if context is not None else 0
         if features != self.context:
             raise ArgumentError(
@@ -276,16 +317,23 @@ class Expectation(nn.Module):
                 f"features; got shape {list(context.shape)}"
             )
         context = context.clone() if context.is_inference() else context.detach()
+        if not checks.is_finite(context):
+            bad = int((~context.isfinite()).sum())
+            raise ArgumentError(
+                f"context must be finite numbers; {bad} of {context.numel()} are not"
+            )
         return context.to(like).reshape(*like.shape[:2], features)
 
-    def _value(self, cost, logits):
+    def _value(self, cost, logits, context):
         """f(b) alone; of several samples their mean, or the bound that is made of them."""
         if "bound" in self.asked.entry.sections and self.rows > 1:
             with torch.no_grad():
-                made, _, _ = self._estimate(cost, logits, None)
+                made, _, _ = self._estimate(cost, logits, context)
             return self._mean(made.cost, self.latents.batch(logits))
         with torch.no_grad():
             f, wide = self._behind(cost, logits)
+            if not checks.is_finite(wide):
+                self.latents.relaxation.check_logits(wide)
             rows = self.asked.several * f.rows
             u = self._noise(wide, f).u[:, :rows]
             b = self.latents.relaxation.hard_sample(widen(wide, rows), u)

@@ -51,9 +51,10 @@ class Latents:
         self.kind = kind or ("categorical" if isinstance(latents, tuple | list) else "bernoulli")
         if self.kind not in KINDS:
             raise ArgumentError(f"kind: there are {', '.join(KINDS)}; got {kind!r}")
-        self.shape = tuple(latents) if isinstance(latents, tuple | list) else (latents,)
+        given = tuple(latents) if isinstance(latents, tuple | list) else (latents,)
         most = 2 if self.kind == "categorical" else 1
-        whole = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in self.shape)
+        whole = all(hasattr(n, "__index__") and not isinstance(n, bool) and n > 0 for n in given)
+        self.shape = tuple(map(int, given)) if whole else given
         if not whole or not 0 < len(self.shape) <= most:
             wanted = {
                 "bernoulli": "a whole number of latents",
@@ -83,15 +84,32 @@ class Latents:
             return 2**self.flat
         return self.shape[-1] ** (self.flat // self.shape[-1])
 
+    @property
+    def bits(self) -> int:
+        """So many Bernoulli latents have as many values as b, or more."""
+        return self.flat if self.values is None else (self.values - 1).bit_length()
+
     @classmethod
-    def of(cls, logits: Tensor | Distribution, kind: str | None = None) -> Latents:
+    def of(
+        cls,
+        logits: Tensor | Distribution,
+        kind: str | None = None,
+        latents: int | Sequence[int] | None = None,
+    ) -> Latents:
         """The latents of these parameters or this distribution, as `compare` infers them.
 
-        The last axis is that of the latents; of categorical ones the last two are variables and
-        outcomes, if there are two.
+        Where `latents` does not say it, the last axis is that of the latents; of categorical ones
+        the last two are variables and outcomes, if there are two.
         """
-        kind = kind or _kind_of(logits) or "bernoulli"
+        pair = "categorical" if isinstance(latents, tuple | list) else None
+        kind = kind or _kind_of(logits) or pair or "bernoulli"
         shape = parameters_of(logits).shape
+        if latents is not None:
+            return cls(latents, kind)
+        if not shape:
+            raise ArgumentError(
+                "logits must have an axis, that of the latents; got a single number"
+            )
         if kind == "categorical":
             return cls(tuple(shape[-2:]), kind)
         return cls(shape[-1] // (2 if kind == "gaussian" else 1), kind)

@@ -16,18 +16,15 @@ if TYPE_CHECKING:
     from relax.numerics.signatures import Cost
 
 
-class LoadedCost:
-    """A function of a file, [rows, *latents] -> [rows]; what goes wrong in it names both.
+class NamedCost:
+    """A cost; what goes wrong in it becomes an `ArgumentError` that names it.
 
     Attributes:
-        by_rows: so that it is called with rows, whatever the leading axes are.
         described: how messages call it.
     """
 
-    by_rows = True
-
-    def __init__(self, function: Cost, name: str, path: str) -> None:
-        self.function, self.described = function, f"'{name}' of {path}"
+    def __init__(self, function: Cost, described: str = "the cost") -> None:
+        self.function, self.described = function, described
 
     def __call__(self, b: Tensor) -> Tensor:
         try:
@@ -38,6 +35,19 @@ class LoadedCost:
             raise ArgumentError(
                 f"{self.described} failed for b of shape {list(b.shape)}: {_told(error)}"
             ) from error
+
+
+class LoadedCost(NamedCost):
+    """A function of a file, [rows, *latents] -> [rows]; messages name both.
+
+    Attributes:
+        by_rows: so that it is called with rows, whatever the leading axes are.
+    """
+
+    by_rows = True
+
+    def __init__(self, function: Cost, name: str, path: str) -> None:
+        super().__init__(function, f"'{name}' of {path}")
 
 
 class _AsItStands(SourceFileLoader):

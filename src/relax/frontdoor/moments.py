@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import Tensor
 
 from relax.estimators.registry import REGISTRY
 from relax.exact.enumeration import enumerate_gradient
@@ -14,14 +15,13 @@ from relax.frontdoor.costs import UserCost
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor
-
     from relax.frontdoor.latents import Latents
-    from relax.numerics.signatures import Cost, Pair
+    from relax.numerics.signatures import Cost
 
 
 MOST_VALUES = 4096  # values of b that are enumerated for the truth
 RARE = 10  # draws expected of a value of b, at least, where its coordinate is tested
+MOVED = 50  # draws, at least, in which a tested coordinate is not zero: of fewer no mean is normal
 
 
 class Moments:
@@ -29,6 +29,7 @@ class Moments:
 
     def __init__(self) -> None:
         self.draws = 0
+        self.moved = torch.zeros((), dtype=torch.int64)  # draws that are not zero, elementwise
         self.mean = self.squares = torch.zeros((), dtype=torch.float64)
 
     def add(self, block: Tensor) -> None:
@@ -36,6 +37,7 @@ class Moments:
         count, block = len(block), block.double()
         mean = block.mean(0)
         squares = (block - mean).square().sum(0)
+        self.moved = self.moved + (block != 0).sum(0)
         total = self.draws + count
         shift = mean - self.mean
         self.squares = self.squares + squares + shift.square() * (self.draws * count / total)
@@ -48,9 +50,22 @@ class Moments:
         return self.squares / (self.draws - 1)
 
     @property
+    def enough(self) -> Tensor:
+        """Where the mean is that of enough draws to be normal, elementwise."""
+        return (self.moved >= MOVED) | (self.moved == self.draws)
+
+    @property
     def error(self) -> Tensor:
         """The standard error of the mean, elementwise."""
         return (self.variance / self.draws).sqrt()
+
+
+class Reference(NamedTuple):
+    """The gradient that an estimator is held to, its standard error, and where both are known."""
+
+    gradient: Tensor
+    error: Tensor
+    known: Tensor
 
 
 def reference(
@@ -60,8 +75,8 @@ def reference(
     context: Tensor | None,
     latents: Latents,
     any_leading: bool,
-) -> tuple[dict[str, Pair | None], str]:
-    """The gradient that each estimator is held to, with its standard error; and what it is.
+) -> tuple[dict[str, Reference | None], str]:
+    """The `Reference` of each estimator; and what it is, in words.
 
     Enumeration where b has few values. Else, for each estimator, the means of all other unbiased
     ones, weighted by the inverse of their total variance; with fewer than one other there is none.
@@ -70,7 +85,7 @@ def reference(
         moments: by name, the `Moments` of each estimator.
 
     Returns:
-        {name: (gradient, error) or None}, and a sentence.
+        {name: `Reference` or None}, and a sentence.
     """
     values = latents.values
     if values is not None and values <= MOST_VALUES:
@@ -79,7 +94,7 @@ def reference(
         with torch.no_grad():
             wide = logits.reshape(1, f.rows, -1)
             truth = enumerate_gradient(f, wide, latents.relaxation).reshape(logits.shape).double()
-        exact = (truth, torch.zeros_like(truth))
+        exact = Reference(truth, torch.zeros_like(truth), torch.ones_like(truth, dtype=torch.bool))
         return dict.fromkeys(moments, exact), f"enumeration of the {values} values of b"
     found = {name: _pooled(moments, but=name) for name in moments}
     return found, "the pooled means of the other unbiased estimators"
@@ -93,10 +108,11 @@ def _pooled(moments, but):
     whole = sum(weights)
     mean = sum(w / whole * m.mean for w, m in zip(weights, others))
     error = sum((w / whole * m.error).square() for w, m in zip(weights, others)).sqrt()
-    return mean, error
+    known = torch.stack([m.enough.expand_as(mean) for m in others]).all(0)
+    return Reference(mean, error, known)
 
 
-def largest_z(moments: Moments, truth: Tensor, error: Tensor, tested: Tensor) -> float:
+def largest_z(moments: Moments, held_to: Reference, tested: Tensor) -> float:
     """The largest |z| of the tested coordinates as one standard normal would have it; or NaN.
 
     With n coordinates the largest of n is far out even where nothing is wrong. If one of them is as
@@ -105,12 +121,13 @@ def largest_z(moments: Moments, truth: Tensor, error: Tensor, tested: Tensor) ->
     """
     # Rounding: a mean without variance is not infinitely far from a truth that differs in the last
     # digits.
+    truth, error, known = held_to
     scale = torch.maximum(truth.abs(), moments.mean.abs()).amax()
     floor = scale * 10 * torch.finfo(torch.float32).eps
     z = (moments.mean - truth).abs() / (moments.error.square() + error.square()).sqrt().clamp(
         min=floor
     )
-    z = z[tested.expand_as(z)]
+    z = z[(tested & known & moments.enough).expand_as(z)]
     if not z.numel():
         return math.nan
     largest = z.max()

@@ -149,6 +149,25 @@ def evaluate(cost: Cost, b: Tensor, what: str = "the cost") -> Tensor:
     return f if f.dtype == b.dtype else f.to(b.dtype)
 
 
+def evaluate_untouched(cost: Cost, b: Tensor) -> Tensor:
+    """f(b) as `evaluate` gives it, of a cost that leaves b as it was.
+
+    Raises:
+        ArgumentError: as `evaluate`, or the cost changed b in place.
+    """
+    if b.is_inference():  # such tensors do not count their changes
+        return evaluate(cost, b)
+    version = b._version
+    f = evaluate(cost, b)
+    if b._version != version:
+        raise ArgumentError(
+            f"the cost{_called(cost)} changes in place the b that it is given, which the estimate "
+            "still needs: let it make a new tensor, as 2 * b - 1 does in the place of "
+            "b.mul_(2).sub_(1)"
+        )
+    return f
+
+
 def finite_cost(f: Tensor) -> Tensor:
     """f(b), finite.
 
@@ -163,6 +182,23 @@ def finite_cost(f: Tensor) -> Tensor:
         f"the cost is not finite: {f[tuple(bad[0])].item()} at [replica, batch] = [{where}], and "
         f"so at {len(bad)} of {f.numel()} samples; look for an overflow, a division by zero or the "
         "logarithm of zero in it"
+    )
+
+
+def finite_gradient(gradient: Tensor) -> Tensor:
+    """A gradient estimate, finite.
+
+    Raises:
+        NonFiniteError: it is not. The cost at the b that was drawn is, so what was asked of it
+            elsewhere, or its slope, is not.
+    """
+    if is_finite(gradient):
+        return gradient
+    bad = int((~torch.isfinite(gradient)).sum())
+    raise NonFiniteError(
+        f"the gradient is not finite in {bad} of {gradient.numel()} places, though the cost is at "
+        "the b that was drawn: look for a slope of the cost that is infinite there, or for values "
+        "of b where the cost is not finite"
     )
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from relax.errors import ArgumentError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
@@ -104,6 +106,9 @@ class Adam(Optimizer):
     Args:
         groups: tuples (parameter, learning rates, weight decay).
         beta2: decay of the second moment.
+
+    Raises:
+        ArgumentError: a parameter does not lie in memory as its shape says.
     """
 
     def __init__(
@@ -111,6 +116,13 @@ class Adam(Optimizer):
     ) -> None:
         self.beta2 = beta2
         self.parameters = [parameter for parameter, *_ in groups]
+        for parameter in self.parameters:
+            if not parameter.is_contiguous():  # see `step`
+                raise ArgumentError(
+                    f"a parameter of shape {list(parameter.shape)} is not contiguous in memory, "
+                    "and would be moved by other elements' gradients: make it of a .contiguous() "
+                    "tensor"
+                )
         # How often each parameter was stepped, in one tensor, so that it can be counted at once.
         self.counts = torch.zeros(len(groups), device=self.parameters[0].device)
         self.blocks = []  # of each parameter: blocks in turn

@@ -5,6 +5,8 @@ import pandas as pd
 
 from relax.estimators.registry import REGISTRY
 
+FLOOR = 1e-30  # a variance below this is the rounding of float64, and counts as zero
+
 
 def count(number, noun):
     """ "3 seeds", "1 seed", "10,000 steps"."""
@@ -32,8 +34,8 @@ def own_settings(runs):
 
 
 def log_variance(variance):
-    """Natural logarithm of a variance; a variance of exactly zero has none (NaN)."""
-    return np.log(variance.where(variance > 0))
+    """Natural logarithm of a variance; one that is zero but for rounding has none (NaN)."""
+    return np.log(variance.where(variance > FLOOR))
 
 
 def in_registry_order(table, *keys):

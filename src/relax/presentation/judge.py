@@ -29,13 +29,12 @@ import numpy as np
 import pandas as pd
 
 from relax.estimators.registry import REGISTRY
-from relax.presentation.common import count, own_settings
+from relax.presentation.common import FLOOR, count, own_settings
 from relax.presentation.intervals import Interval, OneSeed
 
 TOLERANCE = 1e-6  # exact numbers that differ by less, relative to their size, count as equal
 HARD = 0.499  # the draft's target for the toy
 HIGH = 0.5  # a squared correlation above this explains more of the variance than it leaves
-FLOOR = 1e-30  # a variance below this is the rounding of float64, and counts as this
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 NOT_TESTED = "not tested at this scale"

@@ -18,6 +18,7 @@ from relax.runs.misfits import (
     own_mistakes,
     sample_mistakes,
     structure_mistakes,
+    toy_mistakes,
     vae_mistakes,
 )
 
@@ -230,6 +231,12 @@ def _check_beyond_schema(config):
     """What a schema cannot say: ordinary numbers, and keys that depend on each other."""
     messages = [f"  {_key(path)}: {mistake}" for path, mistake in _odd_numbers(config)]
     messages += [f"  {key}: {mistake}" for key, mistake in mistakes(config)]
+    if config["archive"]["tried"] and not config["archive"]["runs"]:
+        messages.append(
+            f"  archive.tried: stands beside archive.runs, which names none; must be empty then; "
+            f"got {config['archive']['tried']}"
+        )
+    messages += toy_mistakes(config["toy"])
     messages += vae_mistakes(config["vae"])
     trajectory = config["vae"]["variance"]["trajectory"]
     asked = [] if trajectory is None else [trajectory]

@@ -49,8 +49,19 @@ def own_mistakes(own):
             )
 
 
+def toy_mistakes(toy):
+    """A line for each of the two toys that no estimator is for."""
+    for kind, key in (("bernoulli", "toy.targets"), ("categorical", "toy.categorical")):
+        if not any(kind in REGISTRY[name].kinds for name in toy["estimators"]):
+            able = estimator_names(section="toy", kind=kind)
+            yield (
+                f"  toy.estimators: one must be for {kind} latents, which {key} has; got "
+                f"{toy['estimators']}; for them are: {', '.join(able)}"
+            )
+
+
 def benchmark_mistakes(config):
-    """A line for each estimator that none of the numbers of samples fits."""
+    """A line for each estimator that no number of samples fits, or on the bound not every one."""
     block = config["benchmark"]
     samples = block["samples"]
     able = [
@@ -58,12 +69,26 @@ def benchmark_mistakes(config):
         for name, entry in REGISTRY.items()
         if any(entry.allows(k) for k in samples) and entry.sections != ("rl",)
     ]
-    for key in ("estimators", "training", "bound"):
+    for key in ("estimators", "training"):
         for name in block[key]:
             if "samples" in REGISTRY[name].reads and name not in able:
                 why = misfit(name, samples=samples[0])
-                here = [n for n in able if key != "bound" or "bound" in REGISTRY[n].sections]
-                yield f"  benchmark.samples: '{name}' {why}; with {samples}: {', '.join(here)}"
+                yield f"  benchmark.samples: '{name}' {why}; with {samples}: {', '.join(able)}"
+    misfits = {name: _bound_misfit(name, samples) for name in estimator_names(section="bound")}
+    able = [name for name, why in misfits.items() if not why]
+    for name in block["bound"]:
+        if why := misfits[name]:
+            yield (
+                f"  benchmark.bound: '{name}' {why}, and is measured with every K of "
+                f"benchmark.samples; with {samples}: {', '.join(able)}"
+            )
+
+
+def _bound_misfit(name, samples):
+    """Why the bound of some of these numbers of samples is not for the estimator, or None."""
+    if "samples" not in REGISTRY[name].reads:
+        return None  # it draws its one sample K times
+    return next(filter(None, (misfit(name, samples=k) for k in samples)), None)
 
 
 def structure_latents(name, latents):

@@ -215,12 +215,15 @@ def relaxed_form(
         slope = f.slope * dy
 
         def derivatives(g, v, wanted):
-            bend = torch.addcmul(s, y, s, value=-2).add_(1)  # -Dy' / y'
-            assert f.slope_tangent is not None
-            tangent = torch.addcmul(f.slope_tangent * dy, slope, bend, value=-1)
-            in_log = (g * f.value_tangent).sum(-1) + (v * tangent).sum((-2, -1))
+            in_log = None
+            if wanted[0]:
+                bend = torch.addcmul(s, y, s, value=-2).add_(1)  # -Dy' / y'
+                assert f.slope_tangent is not None
+                tangent = torch.addcmul(f.slope_tangent * dy, slope, bend, value=-1)
+                in_log = (g * f.value_tangent).sum(-1) + (v * tangent).sum((-2, -1))
+                in_log = in_log.view_as(log_temperature) * scale.unsqueeze(-1)
             in_scale = (g * f.value).sum(-1) + (v * slope).sum((-2, -1))
-            return in_log.view_as(log_temperature) * scale.unsqueeze(-1), in_scale.view_as(scale)
+            return in_log, in_scale.view_as(scale)
 
         return f.value * scale, slope * scale.unsqueeze(-1), derivatives
 

@@ -1,8 +1,9 @@
 """Packed runs read back: each checked, then all of them stacked as one run's tables would be.
 
 Two packed runs of one data set and model stand as seeds, rates and estimators of one experiment
-only where their settings agree and no run is in both; otherwise the later one's rows get the run's
-name behind that of their data set, as "mnist (mine)", and so panels, rows and claims of their own.
+only where their settings agree, no run is in both, and both were measured along the training with
+one estimator (`vae.variance.trajectory`); otherwise the later one's rows get the run's name behind
+that of their data set, as "mnist (mine)", and so panels, rows and claims of their own.
 What is an estimator's own (`OF_AN_ESTIMATOR`) needs to agree within each estimator alone, as each
 is compared at what suits it best; the column `settings` says where estimators differ in it. How
 long the runs were to be is a setting of all: of rates that ran for longer or shorter, the longest
@@ -222,15 +223,28 @@ def _apart(runs):
             rows = training[(training.dataset == problem[0]) & (training.model == problem[1])]
             own = set(rows[RUN_OF_VAE[2:]].itertuples(index=False, name=None))
             mine = dict.fromkeys(rows.estimator, particular)
-            settings, theirs, there = seen.setdefault(problem, (common, {}, set()))
+            path = _trajectories(run, problem)
+            settings, theirs, there, paths = seen.setdefault(problem, (common, {}, set(), set()))
             agree = all(theirs.get(who, value) == value for who, value in mine.items())
+            agree &= paths == path or not (paths and path)
             if settings != common or not agree or there & own:
                 renamed.add(problem)
             else:
                 there |= own
                 theirs |= mine
+                paths |= path
         done.append(_renamed(run, renamed))
     return done
+
+
+def _trajectories(run, problem):
+    """Along the training with which estimators the run has measured anything of this problem."""
+    names = set()
+    for table in run.tables.values():
+        if "trajectory" in table:
+            own = (table.dataset == problem[0]) & (table.model == problem[1])
+            names |= set(table.trajectory[own])
+    return names
 
 
 def _parted(settings):

@@ -225,13 +225,12 @@ def _at_cost(training, seconds):
     training = training[training.step > 0].dropna(subset="loss")
     taken = seconds[seconds.objective == "cost"].drop_duplicates(KEYS)
     table = training.merge(taken[[*KEYS, "step_seconds"]], on=KEYS, how="left")
-    each = {
-        (name, k, noise): calls(name, k, 1, noise).evaluations
-        for name, k, noise in table[["estimator", "samples", "noise"]].drop_duplicates().values
-    }
-    runs = zip(table.estimator, table.samples, table.noise, strict=True)
+    what = ["estimator", "samples", "latents", "noise", "relaxed"]
+    each = table[what].drop_duplicates()
+    each = each.assign(each=[calls(*run).evaluations for run in each.itertuples(index=False)])
+    table = table.merge(each, on=what)
     return table.assign(
-        evaluations=[each[run] for run in runs] * table.step,
+        evaluations=table.each * table.step,
         seconds=table.step * table.step_seconds,
         group=[group_of(name) for name in table.estimator],
     )

@@ -5,8 +5,7 @@ import pandas as pd
 
 from relax.estimators.registry import REGISTRY, calls
 from relax.experiments.benchmark.variants import calls_on_the_bound
-from relax.presentation.common import count, label
-from relax.presentation.judge import FLOOR
+from relax.presentation.common import FLOOR, count, label
 from relax.presentation.published import ESTIMATOR_VARIANCE
 
 KEYS = ["problem", "objective", "estimator", "samples"]

@@ -20,7 +20,7 @@ from relax.estimators.registry import load_estimator
 from relax.estimators.variance import sample_moments
 from relax.experiments.benchmark.problems import problem_of
 from relax.experiments.benchmark.timing import in_turns
-from relax.experiments.benchmark.variants import variants
+from relax.experiments.benchmark.variants import Variant, variants
 from relax.experiments.toy.problem import RunSettings, train
 from relax.numerics.finite import check_finite
 from relax.numerics.optimizers import adam
@@ -118,8 +118,13 @@ def measure_toys(settings, log=None):
                 bar.advance(note=f"{variant.estimator} {moments['variance'].mean():.3g}")
     labels = {"problem": settings.problem.title, "objective": "cost", "noise": settings.noise}
     labels |= {"latents": settings.problem.latents, "relaxed": settings.spec.add_relaxed_cost}
-    table = labelled(pd.concat(rows, ignore_index=True), **labels)
-    return table.assign(estimates=settings.estimates)
+    columns = [*Variant._fields, "seed", "checkpoint", "variance", "squared_bias"]
+    return labelled(_stacked(rows, columns), **labels).assign(estimates=settings.estimates)
+
+
+def _stacked(tables, columns):
+    """One table of all; where there is none, as no variant fits the problem, one without rows."""
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
 
 def exact_path(settings):
@@ -205,15 +210,16 @@ class Frozen:
 def train_toys(settings, log=None):
     """A row a variant, seed and recorded step of training: its loss.
 
-    Columns: problem, objective, noise, estimator, samples, seed, step, loss (E[f], exact).
+    Columns: problem, objective, latents, relaxed, noise, estimator, samples, seed, step, loss
+    (E[f], exact).
     """
-    tables = []
+    tables, columns = [], ["noise", "estimator", "samples", "seed", "step", "loss"]
     for variant in settings.compared(settings.training):
-        table = train(settings.run(variant), log)[["noise", "estimator", "seed", "step", "loss"]]
-        table.insert(2, "samples", variant.samples)
-        tables.append(table)
+        table = train(settings.run(variant), log).assign(samples=variant.samples)
+        tables.append(table[columns])
     labels = {"problem": settings.problem.title, "objective": "cost"}
-    return labelled(pd.concat(tables, ignore_index=True), **labels)
+    labels |= {"latents": settings.problem.latents, "relaxed": settings.spec.add_relaxed_cost}
+    return labelled(_stacked(tables, columns), **labels)
 
 
 def time_toys(settings):

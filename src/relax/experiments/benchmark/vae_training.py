@@ -7,7 +7,8 @@ from relax.runs.tables import labelled
 def train_variant(settings, images, log=None, unfinished=None, device="cpu"):
     """A row a seed and epoch: the loss is the negative ELBO of the epoch's minibatches, in nats.
 
-    Columns: problem, objective ("cost"), noise, estimator, samples, seed, step, loss, valid_loss.
+    Columns: problem, objective ("cost"), latents, relaxed, noise, estimator, samples, seed, step,
+    loss, valid_loss.
 
     Args:
         settings: `VAESettings`; `spec.samples` is K.
@@ -18,5 +19,6 @@ def train_variant(settings, images, log=None, unfinished=None, device="cpu"):
     rows = table[["noise", "estimator", "seed", "step"]].copy()
     rows.insert(2, "samples", settings.spec.samples)
     rows = rows.assign(loss=-table.train_elbo, valid_loss=-table.valid_elbo)
-    problem = f"{settings.dataset}, {settings.model}"
-    return labelled(rows, problem=problem, objective="cost")
+    labels = {"problem": f"{settings.dataset}, {settings.model}", "objective": "cost"}
+    labels |= {"latents": settings.latents, "relaxed": settings.spec.add_relaxed_cost}
+    return labelled(rows, **labels)

@@ -36,7 +36,8 @@ def _variances(runs):
     runs = runs[runs.gradient_variance.notna()]
     runs = runs.assign(value=log_variance(runs.gradient_variance))
     at = runs.groupby(["estimator", "update"]).agg(x=("frame", "mean"), seeds=("seed", "count"))
-    at = at[(at.seeds == runs.seed.nunique()) & (at.x <= budget)]
+    every = runs.groupby("estimator").seed.nunique().reindex(at.index, level="estimator")
+    at = at[(at.seeds == every) & (at.x <= budget)]
     return runs.merge(at, on=["estimator", "update"])
 
 
@@ -91,6 +92,8 @@ def _short(frames, _):
 def fig13_cartpole(policies, shown):
     """Trained policies at work: an episode of each estimator's first seed, in snapshots.
 
+    A strip a task and estimator.
+
     Args:
         policies: rows of `results/rl/**/training.csv` of the CartPole tasks; choose the rates.
         shown: rows of `results/rl/**/shown.csv` of the same runs.
@@ -100,17 +103,21 @@ def fig13_cartpole(policies, shown):
     keys = ["task", "estimator", "learning_rate", "surrogate_learning_rate"]
     chosen = select_rates(policies)[keys].drop_duplicates()
     shown = shown.merge(chosen, on=keys)
-    shown = shown[shown.seed == shown.groupby("estimator").seed.transform("min")]
+    strip = ["task", "estimator"]
+    shown = shown[shown.seed == shown.groupby(strip).seed.transform("min")]
     seed = " or ".join(str(seed) for seed in sorted(shown.seed.unique()))
-    names = ordered(shown.estimator)
-    figure, axes = new_figure(len(names), SNAPSHOTS, 9.0, 0.75)
-    for row, name in zip(axes, names, strict=True):
-        episode = shown[shown.estimator == name].sort_values("step")
+    tasks, names = shown.task.unique(), ordered(shown.estimator)
+    there = set(shown[strip].itertuples(index=False, name=None))
+    strips = [(task, name) for task in tasks for name in names if (task, name) in there]
+    figure, axes = new_figure(len(strips), SNAPSHOTS, 9.0, 0.75)
+    for row, (task, name) in zip(axes, strips, strict=True):
+        episode = shown[(shown.task == task) & (shown.estimator == name)].sort_values("step")
         places = np.linspace(0, len(episode) - 1, SNAPSHOTS).round().astype(int)
         for panel, (_, frame) in zip(row, episode.iloc[places].iterrows(), strict=True):
             _draw_cartpole(panel, frame.observation_0, frame.observation_2, name)
             panel.set_title(f"step {frame.step:.0f}", fontsize=7, pad=2)
         label = estimator_look(name)["label"]
+        label = f"{task}\n{label}" if len(tasks) > 1 else label
         row[0].set_ylabel(f"{label}\n{count(len(episode), 'step')}", fontsize=8)
     frames = int(policies.groupby(["estimator", "seed"]).frame.max().min())
     figure.suptitle("CartPole: an episode of a trained policy, from left to right", fontsize=10)

@@ -172,7 +172,7 @@ def published(environment, estimator):
 
 
 def for_people(table):
-    """`summarise_rl`'s table with few and short columns, as text, for Markdown."""
+    """`summarise`'s table with few and short columns, as text, for Markdown."""
     rows = list(table.itertuples())
     gone = [getattr(row, "diverged", 0) for row in rows]  # older tables have none
 

@@ -120,11 +120,13 @@ def _draw_random(axes, random, best):
 
 
 def _scale(training, graphs):
-    data = training[training.problem == "data"]
+    own = training.problem == "data"
+    data, random = training[own], training[~own]
     size = graphs[graphs.problem == "data"].iloc[0]
     noise = " and ".join(sorted(training.noise.unique()))
+    less = "" if random.empty else f" ({random.evaluations.max():,} on random graphs)"
     return (
         f"{size.nodes} nodes, {size.rows:,} rows; {count(data.seed.nunique(), 'seed')}, "
-        f"{data.evaluations.max():,} evaluations of f each, {noise} noise\n"
+        f"{data.evaluations.max():,} evaluations of f each{less}, {noise} noise\n"
         f"thin lines: mean squared error of the biased estimators"
     )

@@ -21,7 +21,6 @@ CONSENSUS = """
     praf pmek, PKA pmek, PKC pmek, plcg PIP2, PIP3 PIP2, plcg PIP3, pmek p44/42, PKA p44/42,
     p44/42 pakts473, PKA pakts473, PKC PKA, plcg PKC, PIP2 PKC, PKA P38, PKC P38, PKA pjnk, PKC pjnk
 """
-TRANSFORMS = ("log", "none")
 LEAST_DETERMINED = 1e-9  # a column's variance that the others leave, as a share of its own
 
 

@@ -3,10 +3,9 @@
 import numpy as np
 
 from relax.experiments.theory import equation_claims, rebar_claims
-from relax.presentation.common import count
+from relax.presentation.common import FLOOR, count
 from relax.presentation.intervals import interval, worst
 from relax.presentation.judge import (
-    FLOOR,
     HARD,
     TOLERANCE,
     grid_scale,

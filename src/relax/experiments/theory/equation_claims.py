@@ -1,7 +1,7 @@
 """Claims about the draft's equations, judged from both sides of each (`theory/equations.csv`)."""
 
-from relax.presentation.common import count
-from relax.presentation.judge import FLOOR, TOLERANCE, judged, missing, row
+from relax.presentation.common import FLOOR, count
+from relax.presentation.judge import TOLERANCE, judged, missing, row
 
 EVIDENCE = "theory/equations.csv"
 SIDES = "largest difference of the two sides, relative to their size"

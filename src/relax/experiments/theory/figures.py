@@ -1,6 +1,7 @@
 """Figures of the optimal relaxation: one latent, where everything is known exactly."""
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.lines import Line2D
 
 from relax.presentation.common import count, log_variance
@@ -10,6 +11,14 @@ FAMILY = {"color": estimator_look("rebar")["color"], "label": r"best $\eta f(\si
 OPTIMUM = {"color": "#000000", "dashes": (1, 1.2), "label": r"optimum: the constant $c^*$"}
 # Ordered shades for θ or t, which are numbers and not estimators.
 SHADES = ["#440154", "#3b528b", "#21918c", "#5ec962", "#b8de29"]
+
+
+def _shades(count):
+    """So many of `SHADES`, or of the colours between them where there are more."""
+    if count <= len(SHADES):
+        return SHADES[:count]
+    between = LinearSegmentedColormap.from_list("shades", SHADES)
+    return [to_hex(between(place)) for place in np.linspace(0, 1, count)]
 
 
 def _noise(table):
@@ -22,7 +31,8 @@ def fig6_optimal_relaxation(relaxations):
     Args:
         relaxations: rows of `results/theory/relaxations.csv`.
     """
-    targets = sorted(relaxations.target.unique())[-2:]  # the two nearest one half
+    # The two nearest one half.
+    targets = sorted(sorted(relaxations.target.unique(), key=lambda t: abs(t - 0.5))[:2])
     thetas = _ends_and_middle(sorted(relaxations.theta.unique()))
     figure, axes = new_figure(len(targets), len(thetas), width=8.5, row_height=2.7)
     for row, target in zip(axes, targets, strict=True):
@@ -126,7 +136,7 @@ def fig8_concrete_bias_variance(concrete):
     for row, target in zip(axes, targets, strict=True):
         handles = []
         groups = concrete[concrete.target == target].groupby("theta")
-        for (theta, own), shade in zip(groups, SHADES, strict=False):
+        for (theta, own), shade in zip(groups, _shades(groups.ngroups), strict=True):
             style = {"color": shade, "label": rf"$\theta={theta:g}$"}
             handles += row[0].plot(own.temperature, own.bias, **style)
             row[1].plot(own.temperature, own.variance, **style)

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from relax.presentation.common import label
+from relax.presentation.common import FLOOR, label
 from relax.presentation.intervals import interval, paired_interval, worst
 from relax.presentation.judge import (
-    FLOOR,
     HARD,
     NOT_A_RIVAL_IN_VARIANCE,
     judged,

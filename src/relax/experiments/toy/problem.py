@@ -1,7 +1,7 @@
 """The toy problem (draft 4.1): minimise E[(b - t)²] over θ, b ~ Bernoulli(θ), one latent.
 
 Every replica is a seed; the logits start at 0 and Adam follows one single-sample estimate a step.
-The loop is the same for the categorical toy (`toy_categorical.py`): what differs is its `problem`.
+The loop is the same for the categorical toy (`categorical.py`): what differs is its `problem`.
 """
 
 from dataclasses import dataclass, field

@@ -224,9 +224,11 @@ def fig4_vae_variance(training, variance):
     variance = variance.assign(log=log_variance(variance.encoder_variance))
     other = variance.direct_term != variance.direct_gradient
     variance, other_way = variance[~other], variance[other]
-    (trajectory,) = variance.trajectory.unique()
-    variance = variance.assign(difference=difference_to(trajectory, variance, "log"))
-    label = REGISTRY[trajectory].label
+    paths = ordered(variance.trajectory)  # of packed runs that stand apart there may be several
+    parts = [own for _, own in variance.groupby("trajectory", sort=False)]
+    parts = [p.assign(difference=difference_to(p.trajectory.iloc[0], p, "log")) for p in parts]
+    variance = pd.concat(parts).sort_index()
+    label = _labels(paths)
     figure, cells = _panels(variance, stacked=2, row_height=2.3)
     handles = {}
     for (upper, lower), runs in cells:
@@ -250,13 +252,17 @@ def fig4_vae_variance(training, variance):
         "(mean over seeds; bands: range)"
     )
     handles = [handles[name] for name in ordered(handles)]
-    training = training[training.estimator == trajectory]
+    training = training[training.estimator.isin(paths)]
     if not other_way.empty:
         word = "with" if other_way.direct_term.all() else "without"
         handles.append(Line2D([], [], **DIAMOND, label=f"{word} the direct term"))
     if (variance.flat == False).any():  # noqa: E712 - unknown (NaN) is not hollow
         handles.append(Line2D([], [], **HOLLOW, label="not flat yet"))
     return finish(figure, title, handles, _scale(variance, training))
+
+
+def _labels(paths):
+    return " or ".join(REGISTRY[name].label for name in paths)
 
 
 def _hollow(panel, rows, column, name):
@@ -316,15 +322,15 @@ def fig5_vae_midtraining(training, midtraining, gradients):
         same = gradients.dataset.isin(own.dataset) & gradients.model.isin(own.model)
         _draw_cosines(bottom, gradients[same])
     _label_columns(cells, "log-variance (natural log)", "difference to REBAR", "")
-    (trajectory,) = runs.trajectory.unique()
+    paths = ordered(runs.trajectory)
     stops = " and ".join(f"{step:,}" for step in sorted(runs.checkpoint.unique()))
     title = (
-        f"Discrete VAE, frozen at step {stops} of training with {REGISTRY[trajectory].label}:\n"
+        f"Discrete VAE, frozen at step {stops} of training with {_labels(paths)}:\n"
         "variance while the surrogates are tuned; at the bottom the gradients themselves then\n"
         "(mean over seeds; bands and bars: range)"
     )
     order = sorted(handles, key=lambda key: (list(REGISTRY).index(key[0]), key[1]))
-    scale = _scale(runs, training[training.estimator == trajectory], "update")
+    scale = _scale(runs, training[training.estimator.isin(paths)], "update")
     return finish(figure, title, [handles[key] for key in order], scale)
 
 

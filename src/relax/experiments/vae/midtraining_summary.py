@@ -40,7 +40,7 @@ def summarise(training, midtraining):
 
 
 def for_people(table):
-    """`summarise_midtraining`'s table with few and short columns, as text, for Markdown."""
+    """`summarise`'s table with few and short columns, as text, for Markdown."""
     rows = list(table.itertuples())
     return pd.DataFrame(
         {

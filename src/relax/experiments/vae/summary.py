@@ -99,7 +99,7 @@ def _published(rows, numbers):
 
 
 def for_people(table):
-    """`summarise_vae`'s table with few and short columns, as text, for Markdown."""
+    """`summarise`'s table with few and short columns, as text, for Markdown."""
     rows = list(table.itertuples())
     samples = " and ".join(str(n) for n in sorted(table.bound_samples.dropna().unique()))
     return pd.DataFrame(
