@@ -266,6 +266,14 @@ def test_the_command_prints_the_table(tmp_path, capsys):
     assert "enumeration of the 9 values" in capsys.readouterr().out
 
 
+def test_a_folder_that_is_not_there_is_told_before_the_work(tmp_path, capsys):
+    cost_file = tmp_path / "costs.py"
+    cost_file.write_text("def cost(b):\n    raise SystemError\n")
+    missing = tmp_path / "nowhere" / "table.csv"
+    assert main([f"{cost_file}:cost", "--latents", "2", "--csv", str(missing)]) == 1
+    assert f"--csv: there is no folder '{missing.parent}'" in capsys.readouterr().err
+
+
 def test_an_edit_counts_in_the_same_second(tmp_path):
     """What Python keeps compiled would pass for it: a file of the same size and time. And the file
     knows where it stands."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,8 +43,9 @@ def compared(chosen: Any) -> str:
             f"name the file and the function, as costs.py:cost; got {chosen.cost!r}"
         )
     latents = Latents(chosen.latents, chosen.kind)
-    if chosen.csv and not Path(chosen.csv).parent.is_dir():  # before all the work
-        raise ArgumentError(f"--csv: there is no folder '{Path(chosen.csv).parent}'")
+    folder = Path(chosen.csv).parent if chosen.csv else Path()
+    if chosen.csv and not (folder.is_dir() and os.access(folder, os.W_OK)):  # before all the work
+        raise ArgumentError(f"--csv: there is no folder '{folder}' that can be written to")
     settings = {"samples": chosen.samples} if chosen.samples else {}
     table = compare(
         load_cost(path, name),
@@ -60,10 +62,7 @@ def compared(chosen: Any) -> str:
         **settings,
     )
     if chosen.csv:
-        try:
-            table.to_csv(chosen.csv)
-        except OSError as error:
-            print(f"error: --csv: '{chosen.csv}': {error.strerror}", file=sys.stderr)
+        table.to_csv(chosen.csv)
     lines = [str(table), ""]
     lines += [f"bias and z: against {table.attrs['reference']}"]
     lines += [f"left out: {why}" for why in table.attrs["left out"].values()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from relax.numerics.signatures import Cost
 
 
+# The modules that are making an estimate, of each thread its own.
+_RUNNING: ContextVar[frozenset[int]] = ContextVar("running", default=frozenset())
 WIDE = (torch.float32, torch.float64)  # what estimates are computed in
 
 
@@ -89,8 +92,6 @@ class Expectation(nn.Module):
         ArgumentError: a kind, number or name that is not allowed, or an estimator that cannot run
             on these latents.
     """
-
-    _running = False
 
     def __init__(
         self,
@@ -268,18 +269,18 @@ class Expectation(nn.Module):
 
         The inner call would be a part of the outer one's c, and φ would learn of itself.
         """
-        outer = self._running
-        if outer and self.asked.of_cost and torch.is_grad_enabled():
+        outer = _RUNNING.get()
+        if id(self) in outer and self.asked.of_cost and torch.is_grad_enabled():
             raise ArgumentError(
                 f"this Expectation('{self.asked.name}') is called inside its own cost, and its "
                 "control variate contains that cost: give each of the calls an Expectation of its "
                 "own, such as copy.deepcopy makes"
             )
-        self._running = True
+        token = _RUNNING.set(outer | {id(self)})
         try:
             yield
         finally:
-            self._running = outer
+            _RUNNING.reset(token)
 
     def _behind(self, cost, logits):
         """The cost and the logits as the estimators have them; φ comes along."""
