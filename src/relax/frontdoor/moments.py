@@ -105,10 +105,12 @@ def _pooled(moments, but):
     if not others:
         return None
     weights = [1 / m.error.square().sum().clamp(min=1e-300) for m in others]
-    whole = sum(weights)
-    mean = sum(w / whole * m.mean for w, m in zip(weights, others))
-    error = sum((w / whole * m.error).square() for w, m in zip(weights, others)).sqrt()
-    known = torch.stack([m.enough.expand_as(mean) for m in others]).all(0)
+    # In each coordinate those that have moved enough there; where none has, all, and it is said.
+    known = torch.stack([m.enough.expand_as(m.mean) for m in others]).any(0)
+    shares = [w * (m.enough | ~known) for w, m in zip(weights, others)]
+    whole = sum(shares)
+    mean = sum(w / whole * m.mean for w, m in zip(shares, others))
+    error = sum((w / whole * m.error).square() for w, m in zip(shares, others)).sqrt()
     return Reference(mean, error, known)
 
 
