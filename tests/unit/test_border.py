@@ -176,6 +176,7 @@ def test_noise_that_is_none_is_refused():
         (lambda: replace(SPEC, scale=torch.nan), "scale must be a finite number"),
         (lambda: replace(SPEC, activation="swish"), "activation must be one of tanh, .*'swish'"),
         (lambda: replace(SPEC, hidden=(5, 0)), "a width in hidden must be a whole number, 1 or"),
+        (lambda: replace(SPEC, hidden=100), r"hidden must be the widths .* as \(100,\); got 100"),
         (lambda: replace(SPEC, latents=0), "latents must be a whole number, 1 or more; got 0"),
         (lambda: replace(SPEC, context=-1), "context must be a whole number, 0 or more"),
         (lambda: replace(SPEC, dtype=torch.bfloat16), "dtype must be torch.float32 or"),

@@ -62,10 +62,13 @@ class Entry(NamedTuple):
         fields = self._asdict().items()
         return str({k: v for k, v in fields if k != "label" and not callable(v)})
 
+    def evaluates_relaxed(self, add_relaxed_cost: bool = False) -> bool:
+        """Whether it asks for the cost at relaxed values or at the mean, with this setting."""
+        return self.relaxed is True or (self.relaxed == "added" and add_relaxed_cost)
+
     def needs_gradient(self, add_relaxed_cost: bool = False) -> bool:
         """Whether the cost must be differentiable in b."""
-        optional = self.relaxed == "added" and not add_relaxed_cost
-        return bool(self.gradients(2, 2) or (self.relaxed and not optional))
+        return bool(self.gradients(2, 2)) or self.evaluates_relaxed(add_relaxed_cost)
 
     def allows(self, samples: int) -> bool:
         """Whether K may be this number."""
@@ -297,7 +300,7 @@ def calls(
     """
     entry, relaxed = REGISTRY[name], 0
     samples = samples if entry.samples[1] else entry.samples[0]
-    if entry.relaxed and (entry.relaxed != "added" or add_relaxed_cost):
+    if entry.evaluates_relaxed(add_relaxed_cost):
         relaxed = 2 if noise == "independent" and "scale" in entry.reads and entry.of_z else 1
     evaluations, gradients = entry.evaluations(samples, latents), entry.gradients(samples, latents)
     return Calls(evaluations + relaxed, gradients + relaxed)

@@ -58,8 +58,7 @@ class Circumstances:
     def of_cost(self) -> bool:
         """Whether its c contains f at a relaxed b, whose slope φ then learns from."""
         entry = self.entry
-        contains = entry.relaxed is True or (entry.relaxed == "added" and self.add_relaxed_cost)
-        return contains and entry.learns and entry.of_z
+        return entry.evaluates_relaxed(self.add_relaxed_cost) and entry.learns and entry.of_z
 
     def misfit(self, name: str | None = None, differentiable: bool = True) -> str | None:
         """Why an estimator, by default this one, cannot do it, in words; or None."""

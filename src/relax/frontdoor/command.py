@@ -43,9 +43,8 @@ def compared(chosen: Any) -> str:
             f"name the file and the function, as costs.py:cost; got {chosen.cost!r}"
         )
     latents = Latents(chosen.latents, chosen.kind)
-    folder = Path(chosen.csv).parent if chosen.csv else Path()
-    if chosen.csv and not (folder.is_dir() and os.access(folder, os.W_OK)):  # before all the work
-        raise ArgumentError(f"--csv: there is no folder '{folder}' that can be written to")
+    if chosen.csv:
+        _check_folder(Path(chosen.csv).parent)
     settings = {"samples": chosen.samples} if chosen.samples else {}
     table = compare(
         load_cost(path, name),
@@ -67,6 +66,12 @@ def compared(chosen: Any) -> str:
     lines += [f"bias and z: against {table.attrs['reference']}"]
     lines += [f"left out: {why}" for why in table.attrs["left out"].values()]
     return "\n".join(lines)
+
+
+def _check_folder(folder):
+    """Before all the work that is to be written there."""
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise ArgumentError(f"--csv: there is no folder '{folder}' that can be written to")
 
 
 def _logits(latents, theta):

@@ -101,7 +101,8 @@ def compare(
     checks.count("estimates", estimates, 2)
     checks.number("learning_rate", learning_rate, above=0)
     shapes = Latents.of(logits, kind, latents)
-    cost = cost if isinstance(cost, NamedCost) or not callable(cost) else NamedCost(cost)
+    if callable(cost) and not isinstance(cost, NamedCost):
+        cost = NamedCost(cost)
     with torch.inference_mode(False), torch.enable_grad():
         tensor = shapes.take(logits)
         tensor = tensor.clone() if tensor.is_inference() else tensor.detach()

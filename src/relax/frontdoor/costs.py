@@ -58,7 +58,6 @@ class UserCost:
         self.batch, self.latents, self.dtype = tuple(batch), tuple(latents), dtype
         self.by_rows = getattr(function, "by_rows", False)
         self.who = getattr(function, "described", "the cost")
-        self.__name__ = getattr(function, "__name__", type(function).__name__)
         self.rows = math.prod(self.batch)
         self.evaluations = self.gradients = 0
         self.surroundings: Callable[[], Any] = contextlib.nullcontext

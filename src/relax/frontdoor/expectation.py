@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -19,7 +17,7 @@ from relax.frontdoor.latents import Latents
 from relax.frontdoor.learning import surrogate_gradients
 from relax.frontdoor.link import linked
 from relax.frontdoor.noise import draw_noise, new_seed
-from relax.frontdoor.surroundings import full_precision, refuse_transforms, uncompiled
+from relax.frontdoor.surroundings import alone, full_precision, refuse_transforms, uncompiled
 from relax.numerics import checks
 from relax.numerics.replicas import parameter_generators
 from relax.surrogates.base import SurrogateSpec
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
     from relax.numerics.signatures import Cost
 
 
-# The modules that are making an estimate, of each thread its own.
-_RUNNING: ContextVar[frozenset[int]] = ContextVar("running", default=frozenset())
 WIDE = (torch.float32, torch.float64)  # what estimates are computed in
 
 
@@ -128,15 +124,11 @@ class Expectation(nn.Module):
                 f"generator must be a torch.Generator; got {generator!r}: for a seed, "
                 "torch.Generator().manual_seed(seed)"
             )
-        if not isinstance(hidden, tuple | list):
-            raise ArgumentError(
-                f"hidden must be the widths of the hidden layers, as (100,); got {hidden!r}"
-            )
         self.generator, self.any_leading = generator, any_leading
         spec = SurrogateSpec(
             latents=self.latents.flat,
             context=context,
-            hidden=tuple(hidden),
+            hidden=hidden,
             activation=activation,
             squash=self.latents.kind != "gaussian" if squash is None else squash,
             add_relaxed_cost=add_relaxed_cost,
@@ -254,7 +246,7 @@ class Expectation(nn.Module):
         context = self._context(context, batch, wide)
         noise = self._noise(wide, f)
         surroundings = full_precision(f, logits.device.type)
-        with surroundings, self.asked.explained(), self._alone():
+        with surroundings, self.asked.explained(), alone(self, self.asked):
             made = self.estimator.estimate(
                 self.surrogate, f, wide, noise, context, self.latents.relaxation
             )
@@ -262,25 +254,6 @@ class Expectation(nn.Module):
             if torch.is_grad_enabled():
                 learned = surrogate_gradients(self.estimator, self.surrogate, made, context)
         return made, learned, f
-
-    @contextlib.contextmanager
-    def _alone(self):
-        """In the block no call of the same module is borne where c contains the cost.
-
-        The inner call would be a part of the outer one's c, and φ would learn of itself.
-        """
-        outer = _RUNNING.get()
-        if id(self) in outer and self.asked.of_cost and torch.is_grad_enabled():
-            raise ArgumentError(
-                f"this Expectation('{self.asked.name}') is called inside its own cost, and its "
-                "control variate contains that cost: give each of the calls an Expectation of its "
-                "own, such as copy.deepcopy makes"
-            )
-        token = _RUNNING.set(outer | {id(self)})
-        try:
-            yield
-        finally:
-            _RUNNING.reset(token)
 
     def _behind(self, cost, logits):
         """The cost and the logits as the estimators have them; φ comes along."""

@@ -101,11 +101,11 @@ class Latents:
         Where `latents` does not say it, the last axis is that of the latents; of categorical ones
         the last two are variables and outcomes, if there are two.
         """
-        pair = "categorical" if isinstance(latents, tuple | list) else None
-        kind = kind or _kind_of(logits) or pair or "bernoulli"
-        shape = parameters_of(logits).shape
+        kind = kind or _kind_of(logits)
         if latents is not None:
             return cls(latents, kind)
+        kind = kind or "bernoulli"
+        shape = parameters_of(logits).shape
         if not shape:
             raise ArgumentError(
                 "logits must have an axis, that of the latents; got a single number"

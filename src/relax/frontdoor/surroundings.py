@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from relax.frontdoor.advice import Circumstances
     from relax.frontdoor.costs import UserCost
+    from relax.frontdoor.expectation import Expectation
+
+# The modules that are making an estimate, of each thread its own.
+_RUNNING: ContextVar[frozenset[int]] = ContextVar("running", default=frozenset())
 
 
 def uncompiled(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,6 +43,29 @@ def full_precision(cost: UserCost, device: str) -> Iterator[None]:
     cost.surroundings = lambda: torch.autocast(device, dtype=dtype)
     with torch.autocast(device, enabled=False):
         yield
+
+
+@contextlib.contextmanager
+def alone(module: Expectation, asked: Circumstances) -> Iterator[None]:
+    """In the block no further call of the module is borne where its c contains the cost.
+
+    The inner call would be a part of the outer one's c, and φ would learn of itself.
+
+    Raises:
+        ArgumentError: it is such a call.
+    """
+    outer = _RUNNING.get()
+    if id(module) in outer and asked.of_cost and torch.is_grad_enabled():
+        raise ArgumentError(
+            f"this Expectation('{asked.name}') is called inside its own cost, and its control "
+            "variate contains that cost: give each of the calls an Expectation of its own, such as "
+            "copy.deepcopy makes"
+        )
+    token = _RUNNING.set(outer | {id(module)})
+    try:
+        yield
+    finally:
+        _RUNNING.reset(token)
 
 
 def refuse_transforms() -> None:

@@ -21,6 +21,7 @@ from relax.surrogates.closed_forms import differentiate, sum_form
 from relax.surrogates.perceptron import ACTIVATIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from torch import Tensor
@@ -59,7 +60,7 @@ class SurrogateSpec:
 
     latents: int = 1
     context: int = 0
-    hidden: tuple[int, ...] = (10,)
+    hidden: Sequence[int] = (10,)
     activation: str = "tanh"
     squash: bool = True
     add_relaxed_cost: bool = False
@@ -77,6 +78,11 @@ class SurrogateSpec:
             )
         for name, least in (("latents", 1), ("context", 0), ("samples", 1), ("draws", 1)):
             checks.count(name, getattr(self, name), least)
+        if not isinstance(self.hidden, tuple | list):
+            raise ArgumentError(
+                f"hidden must be the widths of the hidden layers, as (100,); got {self.hidden!r}"
+            )
+        object.__setattr__(self, "hidden", tuple(self.hidden))
         for width in self.hidden:
             checks.count("a width in hidden", width)
         checks.named("activation", self.activation, tuple(ACTIVATIONS))
